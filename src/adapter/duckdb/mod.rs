@@ -1,0 +1,1 @@
+//! DuckDB files behind the `Warehouse` and `Ledger` ports.

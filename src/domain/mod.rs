@@ -1,0 +1,14 @@
+//! The pure core: what there is (names, slots, stamps), what happened (the history, a fold of the
+//! journal), what should happen (plans) and what is acceptable (gates, containment, loss).
+//!
+//! Invariants: no I/O, no clock, no randomness; everything here is a value or a function of
+//! values. May import nothing of this crate.
+
+pub mod containment;
+pub mod inventory;
+pub mod journal;
+pub mod name;
+pub mod plan;
+pub mod project;
+pub mod slot;
+pub mod verify;

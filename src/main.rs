@@ -1,0 +1,3 @@
+//! The `switchback` binary: see the library for everything.
+
+fn main() {}

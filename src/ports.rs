@@ -1,0 +1,324 @@
+//! What the engine and the verbs need from the outside world, as traits. Adapters implement them;
+//! only the engine calls the methods that mutate (`perform`, `append`, lease methods).
+//!
+//! Law: a port error is `Refused` (nothing happened) or `Unknown` (it may have happened). A swap is
+//! its own inverse, so an `Unknown` is settled by reading stamps, never by trying again.
+//!
+//! May import `domain` and `failure`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::domain::containment::Placement;
+use crate::domain::inventory::Inventory;
+use crate::domain::journal::{Actor, Baseline, Entry, Record};
+use crate::domain::name::{Naming, RunId, SlotName};
+use crate::domain::plan::{Effect, Pair, Step};
+use crate::domain::project::{DbtSummary, Survey};
+use crate::domain::slot::Observation;
+use crate::failure::{Failure, Outcome};
+
+/// Why a port did not do what it was asked.
+#[derive(Debug)]
+pub enum PortError {
+    /// Nothing happened.
+    Refused(Failure),
+    /// It may have happened.
+    Unknown(anyhow::Error),
+}
+
+impl From<Failure> for PortError {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
+}
+
+impl From<PortError> for Failure {
+    fn from(error: PortError) -> Self {
+        match error {
+            PortError::Refused(failure) => failure,
+            PortError::Unknown(error) => error.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for PortError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(failure) => write!(f, "{failure}"),
+            Self::Unknown(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+/// What a port answers.
+pub type Answer<T> = Result<T, PortError>;
+
+/// The lease's fencing token: higher than every token given out before in this environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Token(pub u64);
+
+/// The rows a query returned, as text, at most as many as were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Rows {
+    /// Column names.
+    pub columns: Vec<String>,
+    /// Values as text; `None` is NULL.
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+/// Where dbt writes instead of production: one profile key and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// The profile's key, such as `path`.
+    pub key: &'static str,
+    /// Its value for the build.
+    pub value: String,
+}
+
+/// One environment of one warehouse.
+#[async_trait(?Send)]
+pub trait Warehouse {
+    /// The warehouse's name as dbt's profile has it (`duckdb`, …).
+    fn kind(&self) -> &'static str;
+
+    /// How it names builds and archives.
+    fn naming(&self) -> Naming;
+
+    /// The live slots that make up the environment.
+    fn live(&self) -> &[SlotName];
+
+    /// How a node's relation must relate to the slots to be contained.
+    fn placement(&self) -> Placement;
+
+    /// Where dbt has to write so that it works in the build slots of `pairs`.
+    fn redirect(&self, pairs: &[Pair]) -> Redirect;
+
+    /// Whether a deploy can work here at all, found out without touching live; called before dbt
+    /// starts.
+    async fn preflight(&self) -> Outcome<()>;
+
+    /// Reads the stamps of live, builds and archives.
+    async fn observe(&self) -> Answer<Observation>;
+
+    /// The effects that carry out a step. Pure: what a dry run prints is what a run performs.
+    fn render(&self, step: &Step) -> Vec<Effect>;
+
+    /// Performs effects in order. Effects that cut over test `fence` in the same critical section
+    /// as they act, and refuse when another run has taken the lease.
+    async fn perform(&self, effects: &[Effect], fence: Token) -> Answer<()>;
+
+    /// Live's marks and row counts, for judging drift later.
+    async fn baseline(&self) -> Answer<Baseline>;
+
+    /// What was written to live since `baseline`, one sentence each; empty if nothing.
+    async fn drift(&self, baseline: &Baseline) -> Answer<Vec<String>>;
+
+    /// The relations inside a slot; empty if the slot is absent.
+    async fn inventory(&self, slot: &SlotName) -> Answer<Inventory>;
+
+    /// Runs a read-only query inside a slot and returns at most `limit` rows.
+    async fn query(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows>;
+}
+
+/// Who holds the right to change an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The fencing token.
+    pub token: Token,
+    /// What the holder is doing, such as `deploy`.
+    pub verb: String,
+    /// Who.
+    pub by: Actor,
+    /// The holder's run.
+    pub run: RunId,
+    /// Why, in the holder's words.
+    pub reason: Option<String>,
+    /// Since when.
+    pub taken_at: DateTime<Utc>,
+    /// Until when, unless renewed.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The wish to hold the lease.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// As in [`Lease`].
+    pub verb: String,
+    /// As in [`Lease`].
+    pub by: Actor,
+    /// As in [`Lease`].
+    pub run: RunId,
+    /// As in [`Lease`].
+    pub reason: Option<String>,
+    /// How long it lasts without renewal.
+    pub ttl: Duration,
+    /// Whether it may be taken from a holder that is alive (a rollback outranks a deploy).
+    pub outranks: bool,
+}
+
+/// A record that has not been given its place in the journal yet.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The operation it belongs to.
+    pub operation: RunId,
+    /// The token it is written under; entries without one are not fenced.
+    pub token: Option<Token>,
+    /// Who writes it.
+    pub by: Actor,
+    /// What it says.
+    pub entry: Entry,
+}
+
+/// The append-only journal and the lease, outside every slot that is swapped.
+#[async_trait(?Send)]
+pub trait Ledger {
+    /// Every record, oldest first. A torn last line (a crash while writing) is left out.
+    async fn load(&self) -> Answer<Vec<Record>>;
+
+    /// Appends durably. Refused with [`crate::failure::Kind::Locked`] when the draft's token is
+    /// no longer the lease's.
+    async fn append(&self, draft: Draft) -> Answer<Record>;
+
+    /// The lease, unless it is free, has expired or its holder is known to be dead.
+    async fn lease(&self) -> Answer<Option<Lease>>;
+
+    /// Takes the lease. Refused with [`crate::failure::Kind::Locked`] when another run has it.
+    async fn acquire(&self, claim: Claim) -> Answer<Lease>;
+
+    /// Extends the lease by `ttl` from now. Refused with [`crate::failure::Kind::Locked`] when it
+    /// was lost.
+    async fn renew(&self, token: Token, ttl: Duration) -> Answer<()>;
+
+    /// Gives the lease back; no error if it was lost already.
+    async fn release(&self, token: Token) -> Answer<()>;
+
+    /// Where a person finds the ledger.
+    fn place(&self) -> String;
+}
+
+/// Why a run has to end early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// Ctrl-C.
+    Interrupt,
+    /// SIGTERM, as a cancelled workflow sends.
+    Terminate,
+    /// Another run took the lease; who, in words.
+    LeaseLost(String),
+}
+
+/// A receiver of [`Halt`]s: `None` until there is one.
+pub type HaltReceiver = watch::Receiver<Option<Halt>>;
+
+/// Waits until there is a reason to halt.
+pub async fn halted(halt: &mut HaltReceiver) -> Halt {
+    loop {
+        if let Some(reason) = halt.borrow_and_update().clone() {
+            return reason;
+        }
+        if halt.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Where dbt is to work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// In the build slots.
+    Build(Redirect),
+    /// In production, which it must only read; the redirect, where the warehouse has one, makes
+    /// the connection read-only.
+    LiveReadOnly,
+}
+
+/// How a series of dbt commands ended.
+#[derive(Clone, Debug)]
+pub enum DbtEnd {
+    /// All succeeded.
+    Succeeded(DbtSummary),
+    /// One did not; the rest were not run.
+    Failed {
+        /// The results so far.
+        summary: DbtSummary,
+        /// What happened, naming the command and the failed nodes.
+        message: String,
+    },
+    /// The run was halted; the process tree has been ended.
+    Halted(Halt),
+}
+
+/// The dbt project.
+#[async_trait(?Send)]
+pub trait Dbt {
+    /// Parses the project as production and as the build. Fails with `Usage` where dbt cannot
+    /// parse it. `halt` ends the parse.
+    async fn survey(&self, redirect: &Redirect, halt: HaltReceiver) -> Outcome<Survey>;
+
+    /// Runs commands, streaming their output, until one fails.
+    async fn run(
+        &self,
+        commands: &[Vec<String>],
+        site: &Site,
+        halt: HaltReceiver,
+    ) -> Outcome<DbtEnd>;
+
+    /// The project's folder.
+    fn project_dir(&self) -> PathBuf;
+}
+
+/// Where the time comes from.
+pub trait Clock {
+    /// Now, in UTC.
+    fn now(&self) -> DateTime<Utc>;
+}
+
+/// What happens while a run goes on, for whoever watches.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A phase outside the plan began, such as reading the project.
+    Phase(String),
+    /// The phase ended.
+    PhaseEnded,
+    /// A step began: its place, how many there are, the step.
+    StepBegan {
+        /// Counted from 1.
+        index: usize,
+        /// Steps in the plan.
+        of: usize,
+        /// The step.
+        step: Box<Step>,
+    },
+    /// A step ended well.
+    StepEnded {
+        /// The step.
+        step: Box<Step>,
+        /// How long it took.
+        took: Duration,
+        /// Something worth a word, such as `14 nodes`.
+        note: Option<String>,
+    },
+    /// A step did not end well.
+    StepFailed {
+        /// The step.
+        step: Box<Step>,
+    },
+    /// A piece of dbt's output, as it came.
+    DbtOutput(Vec<u8>),
+    /// Something the user should know.
+    Note(String),
+    /// Something the user should look at.
+    Warning(String),
+}
+
+/// Whoever watches a run.
+pub trait Observer {
+    /// Told of every event, in order. Must not block for long.
+    fn event(&self, event: Event);
+}
