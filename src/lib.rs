@@ -4,8 +4,14 @@
 //! `domain`, `failure`, `failpoint`, `config`, `ports`, `engine`, `report`, `adapter`, `verb`,
 //! then the front doors `cli`, `action`. `ARCHITECTURE.md` is the map.
 
+pub mod action;
 pub mod adapter;
+pub mod cli;
+pub mod config;
 pub mod domain;
+pub mod engine;
 pub mod failpoint;
 pub mod failure;
 pub mod ports;
+pub mod report;
+pub mod verb;

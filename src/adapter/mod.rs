@@ -1,6 +1,7 @@
 //! Adapters: one per outside system, each behind a trait of `ports`. Siblings never import each
 //! other, except the shared helpers [`process`] and [`sql`].
 
+pub mod checkout;
 pub mod dbt;
 pub mod duckdb;
 pub mod process;

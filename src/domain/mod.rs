@@ -5,10 +5,14 @@
 //! values. May import nothing of this crate.
 
 pub mod containment;
+pub mod history;
 pub mod inventory;
 pub mod journal;
 pub mod name;
 pub mod plan;
+pub mod planner;
 pub mod project;
+pub mod recovery;
 pub mod slot;
+pub mod target;
 pub mod verify;

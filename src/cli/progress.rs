@@ -1,0 +1,147 @@
+//! Progress for people on standard error: a live line on a terminal, plain lines elsewhere.
+
+use std::cell::RefCell;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use super::{Stream, print};
+use crate::domain::plan::Step;
+use crate::ports::{Event, Observer};
+
+/// Prints events as they come.
+pub struct Progress {
+    terminal: bool,
+    colours: bool,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whether an unfinished line is on the terminal.
+    line_open: bool,
+    /// Whether dbt's output ended in the middle of a line.
+    dbt_open: bool,
+    phase: Option<(String, Instant)>,
+}
+
+impl Progress {
+    /// Progress on this process's standard error.
+    #[must_use]
+    pub fn to_stderr() -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let wanted = std::env::var_os("NO_COLOR").is_none();
+        let github = std::env::var_os("GITHUB_ACTIONS").is_some();
+        Self {
+            terminal,
+            colours: wanted && (terminal || github),
+            state: RefCell::new(State::default()),
+        }
+    }
+
+    /// Ends whatever line is open.
+    pub fn finish(&self) {
+        self.close_line();
+    }
+
+    fn close_line(&self) {
+        let mut state = self.state.borrow_mut();
+        if state.line_open {
+            print(Stream::Error, "\r\x1b[K");
+            state.line_open = false;
+        }
+        if state.dbt_open {
+            print(Stream::Error, "\n");
+            state.dbt_open = false;
+        }
+    }
+
+    fn line(&self, text: &str) {
+        self.close_line();
+        print(Stream::Error, &format!("{text}\n"));
+    }
+
+    /// A line that the next one replaces; left out where there is no terminal.
+    fn live(&self, text: &str) {
+        if self.terminal {
+            self.close_line();
+            print(Stream::Error, text);
+            self.state.borrow_mut().line_open = true;
+        }
+    }
+
+    fn painted(&self, colour: &str, text: &str) -> String {
+        if self.colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn dbt(&self, bytes: &[u8]) {
+        let was_open = self.state.borrow().dbt_open;
+        if !was_open {
+            self.close_line();
+        }
+        let text = String::from_utf8_lossy(bytes);
+        print(Stream::Error, &text);
+        self.state.borrow_mut().dbt_open = !text.ends_with('\n');
+    }
+}
+
+impl Observer for Progress {
+    fn event(&self, event: Event) {
+        match event {
+            Event::Phase(what) => {
+                self.live(&format!("… {what}"));
+                self.state.borrow_mut().phase = Some((what, Instant::now()));
+            }
+            Event::PhaseEnded => {
+                let phase = self.state.borrow_mut().phase.take();
+                if let Some((what, started)) = phase {
+                    let tick = self.painted("32", "✔");
+                    self.line(&format!("{tick} {what:<24} {}", seconds(started.elapsed())));
+                }
+            }
+            Event::StepBegan { index, of, step } => {
+                let text = format!("{index}/{of} {}", describe(&step));
+                if matches!(*step, Step::Build { .. } | Step::Check { .. }) {
+                    self.line(&format!("… {text}"));
+                } else {
+                    self.live(&format!("… {text}"));
+                }
+            }
+            Event::StepEnded { step, took, note } => {
+                let tick = self.painted("32", "✔");
+                let note = note.map_or_else(String::new, |note| format!("   {note}"));
+                self.line(&format!("{tick} {:<24} {}{note}", describe(&step), seconds(took)));
+            }
+            Event::StepFailed { step } => {
+                let cross = self.painted("31", "✘");
+                self.line(&format!("{cross} {}", describe(&step)));
+            }
+            Event::DbtOutput(bytes) => self.dbt(&bytes),
+            Event::Note(text) => self.line(&text),
+            Event::Warning(text) => {
+                let word = self.painted("33", "warning:");
+                self.line(&format!("{word} {text}"));
+            }
+        }
+    }
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:>7.2} s", took.as_secs_f64())
+}
+
+fn describe(step: &Step) -> String {
+    match step {
+        Step::Drop { .. } => step.key(),
+        Step::Clone { from_nothing: true, .. } => "clone (empty)".to_owned(),
+        Step::Clone { .. } => "clone production".to_owned(),
+        Step::Build { .. } => "build with dbt".to_owned(),
+        Step::Verify { .. } => "verify against live".to_owned(),
+        Step::Seal { .. } => "seal".to_owned(),
+        Step::SyncGrants { .. } => "carry access rules".to_owned(),
+        Step::Drift { .. } => "look for drift".to_owned(),
+        Step::Swap { publishes, .. } => format!("swap {publishes} in"),
+        Step::Check { .. } => "check live with dbt".to_owned(),
+        Step::SwapBack { displaces, .. } => format!("swap {displaces} back out"),
+        Step::Keep { release, .. } => format!("keep {release}"),
+    }
+}

@@ -1,0 +1,431 @@
+//! The history: a fold of the journal. What releases there were, which is claimed to be live,
+//! what is unfinished, what is held.
+//!
+//! Invariants: the fold is total (any sequence of records yields a history, also one that a crash
+//! cut short), steps are keyed by name and never by position, and nothing here is believed
+//! before it has been compared with the stamps (`slot::Live`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::journal::{Actor, Baseline, Began, Ending, Entry, Evidence, HoldKind, Record};
+use super::name::{CommitId, Fingerprint, Identity, ReleaseId, RunId, SlotName};
+use super::plan::Verb;
+use super::project::Written;
+
+/// How far a release got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleaseState {
+    /// It was live before Switchback came.
+    Adopted,
+    /// It is being made.
+    Building,
+    /// It is made and waits for `promote`.
+    Waiting,
+    /// It has been live.
+    Published,
+    /// It was live for a moment and was swapped back.
+    SwappedBack,
+    /// It never got live; its number is used again.
+    Abandoned,
+}
+
+/// One release as the journal tells it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Release {
+    /// Its number.
+    pub id: ReleaseId,
+    /// The latest attempt at it.
+    pub attempt: u32,
+    /// The release it was built on.
+    pub base: Option<ReleaseId>,
+    /// How far it got.
+    pub state: ReleaseState,
+    /// The commit it was built from.
+    pub commit: Option<CommitId>,
+    /// Whether the checkout had changes beside the commit.
+    pub dirty: bool,
+    /// What dbt built.
+    pub fingerprint: Option<Fingerprint>,
+    /// Who made it.
+    pub by: Actor,
+    /// Why.
+    pub reason: Option<String>,
+    /// When it was published, or else begun.
+    pub at: DateTime<Utc>,
+    /// The relations dbt wrote.
+    pub writes: Vec<Written>,
+    /// For adopted content: its containers.
+    pub identities: BTreeMap<SlotName, Identity>,
+    /// What live looked like when it was cloned.
+    pub baseline: Option<Baseline>,
+}
+
+/// An operation that has begun and not ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Open {
+    /// Its run.
+    pub operation: RunId,
+    /// How it began.
+    pub began: Began,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub by: Actor,
+    /// Steps that were intended.
+    pub intended: BTreeSet<String>,
+    /// Steps that were done.
+    pub done: BTreeSet<String>,
+    /// The step it was at.
+    pub step: Option<String>,
+}
+
+/// A stop on deploys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// What it stops.
+    pub kind: HoldKind,
+    /// Why.
+    pub reason: String,
+    /// Who set it.
+    pub by: Actor,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The commit that was displaced, for people.
+    pub commit: Option<CommitId>,
+    /// The code it refuses (`same-commit`).
+    pub fingerprints: BTreeSet<Fingerprint>,
+    /// Whether a rollback set it (rather than `hold`).
+    pub by_rollback: bool,
+}
+
+/// One change of what is live.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publication {
+    /// What became live.
+    pub release: ReleaseId,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Through which verb.
+    pub verb: Verb,
+    /// Who.
+    pub by: Actor,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Everything the journal says about one environment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// Every release, also those that were never live.
+    pub releases: BTreeMap<ReleaseId, Release>,
+    /// What was live when, oldest first.
+    pub publications: Vec<Publication>,
+    /// Releases that a rollback took out and nothing has put back.
+    pub displaced: BTreeSet<ReleaseId>,
+    /// The operation that has not ended.
+    pub open: Option<Open>,
+    /// The stop on deploys.
+    pub hold: Option<Hold>,
+}
+
+impl History {
+    /// Folds the journal.
+    #[must_use]
+    pub fn fold(records: &[Record]) -> Self {
+        let mut history = Self::default();
+        for record in records {
+            history.apply(record);
+        }
+        history
+    }
+
+    /// The release that is live if nothing happened outside Switchback.
+    #[must_use]
+    pub fn claimed_live(&self) -> Option<ReleaseId> {
+        self.publications
+            .last()
+            .map(|publication| publication.release)
+    }
+
+    /// A release by number.
+    #[must_use]
+    pub fn release(&self, id: ReleaseId) -> Option<&Release> {
+        self.releases.get(&id)
+    }
+
+    /// The number and attempt of the next release: numbers of abandoned attempts are used again.
+    #[must_use]
+    pub fn next_release(&self) -> (ReleaseId, u32) {
+        let used = self
+            .releases
+            .values()
+            .filter(|release| release.state != ReleaseState::Abandoned)
+            .map(|release| release.id)
+            .max();
+        let next = used.map_or(ReleaseId(1), ReleaseId::next);
+        let attempt = self
+            .releases
+            .get(&next)
+            .map_or(1, |abandoned| abandoned.attempt + 1);
+        (next, attempt)
+    }
+
+    /// The releases `from` was built on, nearest first (`from` itself left out).
+    #[must_use]
+    pub fn ancestors(&self, from: ReleaseId) -> Vec<ReleaseId> {
+        let mut chain = Vec::new();
+        let mut at = from;
+        while let Some(base) = self.releases.get(&at).and_then(|release| release.base) {
+            if chain.contains(&base) || base == from {
+                break; // A journal that was edited by hand must not hang us.
+            }
+            chain.push(base);
+            at = base;
+        }
+        chain
+    }
+
+    /// The newest published ancestor of `live` that no rollback displaced.
+    #[must_use]
+    pub fn previous(&self, live: ReleaseId) -> Option<ReleaseId> {
+        self.ancestors(live).into_iter().find(|id| {
+            !self.displaced.contains(id)
+                && self.releases.get(id).is_some_and(|release| {
+                    matches!(
+                        release.state,
+                        ReleaseState::Published | ReleaseState::Adopted
+                    )
+                })
+        })
+    }
+
+    /// The release that was live at that moment.
+    #[must_use]
+    pub fn live_at(&self, at: DateTime<Utc>) -> Option<ReleaseId> {
+        self.publications
+            .iter()
+            .rev()
+            .find(|one| one.at <= at)
+            .map(|one| one.release)
+    }
+
+    /// The last rollback that has not been followed by another publication.
+    #[must_use]
+    pub fn standing_rollback(&self) -> Option<&Publication> {
+        self.publications
+            .last()
+            .filter(|publication| publication.verb == Verb::Rollback)
+    }
+
+    fn apply(&mut self, record: &Record) {
+        match &record.entry {
+            Entry::Began(began) => self.begin(record, began),
+            Entry::Intended { step, .. } => {
+                if let Some(open) = self.open_of(&record.operation) {
+                    open.intended.insert(step.clone());
+                    open.step = Some(step.clone());
+                }
+            }
+            Entry::Done { step, evidence } => self.done(record, step, evidence),
+            Entry::Failed { .. } => {}
+            Entry::Ended { ending, .. } => self.end(record, *ending),
+            Entry::Held { reason } => {
+                self.hold = Some(Hold {
+                    kind: HoldKind::All,
+                    reason: reason.clone(),
+                    by: record.by.clone(),
+                    at: record.at,
+                    commit: None,
+                    fingerprints: BTreeSet::new(),
+                    by_rollback: false,
+                });
+            }
+            Entry::Resumed { .. } => self.hold = None,
+        }
+    }
+
+    fn open_of(&mut self, operation: &RunId) -> Option<&mut Open> {
+        self.open
+            .as_mut()
+            .filter(|open| open.operation == *operation)
+    }
+
+    fn begin(&mut self, record: &Record, began: &Began) {
+        let plan = &began.plan;
+        if let (true, Some(id)) = (plan.adopts, plan.displaces) {
+            self.releases.entry(id).or_insert_with(|| Release {
+                id,
+                attempt: 0,
+                base: None,
+                state: ReleaseState::Adopted,
+                commit: None,
+                dirty: false,
+                fingerprint: None,
+                by: record.by.clone(),
+                reason: None,
+                at: record.at,
+                writes: Vec::new(),
+                identities: began.adopted.clone(),
+                baseline: None,
+            });
+        }
+        if matches!(plan.verb, Verb::Deploy | Verb::Build) {
+            let release = Release {
+                id: plan.release,
+                attempt: plan.attempt,
+                base: plan.displaces,
+                state: ReleaseState::Building,
+                commit: began.commit.clone(),
+                dirty: began.dirty,
+                fingerprint: began.fingerprint.clone(),
+                by: record.by.clone(),
+                reason: began.reason.clone(),
+                at: record.at,
+                writes: began.writes.clone(),
+                identities: BTreeMap::new(),
+                baseline: None,
+            };
+            self.releases.insert(plan.release, release);
+        }
+        self.open = Some(Open {
+            operation: record.operation.clone(),
+            began: began.clone(),
+            at: record.at,
+            by: record.by.clone(),
+            intended: BTreeSet::new(),
+            done: BTreeSet::new(),
+            step: None,
+        });
+    }
+
+    fn done(&mut self, record: &Record, step: &str, evidence: &Evidence) {
+        let Some(open) = self.open_of(&record.operation) else {
+            return;
+        };
+        open.done.insert(step.to_owned());
+        let began = open.began.clone();
+        if let Evidence::Cloned(baseline) = evidence
+            && let Some(release) = self.releases.get_mut(&began.plan.release)
+        {
+            release.baseline = Some(baseline.clone());
+        }
+        match step {
+            "swap" => self.published(record, &began),
+            "swap-back" => self.swapped_back(record, &began),
+            _ => {}
+        }
+    }
+
+    fn published(&mut self, record: &Record, began: &Began) {
+        let plan = &began.plan;
+        if self.publications.is_empty()
+            && let Some(adopted) = plan.displaces.and_then(|id| self.releases.get(&id))
+        {
+            // What was there first is part of what `--to TIME` can ask for.
+            self.publications.push(Publication {
+                release: adopted.id,
+                at: DateTime::<Utc>::MIN_UTC,
+                verb: Verb::Deploy,
+                by: adopted.by.clone(),
+                reason: None,
+            });
+        }
+        self.publications.push(Publication {
+            release: plan.release,
+            at: record.at,
+            verb: plan.verb,
+            by: record.by.clone(),
+            reason: began.reason.clone(),
+        });
+        if plan.verb == Verb::Rollback {
+            self.rolled_back(record, began);
+        } else if let Some(release) = self.releases.get_mut(&plan.release) {
+            release.state = ReleaseState::Published;
+            release.at = record.at;
+            let lifts = self.hold.as_ref().is_some_and(|hold| {
+                hold.kind == HoldKind::SameCommit
+                    && release
+                        .fingerprint
+                        .as_ref()
+                        .is_some_and(|f| !hold.fingerprints.contains(f))
+            });
+            if lifts {
+                self.hold = None;
+            }
+        }
+        self.displaced.remove(&plan.release);
+    }
+
+    fn rolled_back(&mut self, record: &Record, began: &Began) {
+        let plan = &began.plan;
+        let mut kept: BTreeSet<ReleaseId> = self.ancestors(plan.release).into_iter().collect();
+        kept.insert(plan.release);
+        let gone: Vec<ReleaseId> = plan
+            .displaces
+            .into_iter()
+            .flat_map(|old| std::iter::once(old).chain(self.ancestors(old)))
+            .filter(|id| !kept.contains(id))
+            .collect();
+        self.displaced.extend(gone.iter().copied());
+        let releases: Vec<&Release> = gone.iter().filter_map(|id| self.releases.get(id)).collect();
+        let fingerprints: BTreeSet<Fingerprint> = releases
+            .iter()
+            .filter_map(|release| release.fingerprint.clone())
+            .collect();
+        let kind = began.hold.unwrap_or(HoldKind::SameCommit);
+        let holds = match kind {
+            HoldKind::All => true,
+            HoldKind::SameCommit => !fingerprints.is_empty(),
+            HoldKind::None => false,
+        };
+        self.hold = holds.then(|| Hold {
+            kind,
+            reason: began.reason.clone().unwrap_or_default(),
+            by: record.by.clone(),
+            at: record.at,
+            commit: releases.first().and_then(|release| release.commit.clone()),
+            fingerprints,
+            by_rollback: true,
+        });
+    }
+
+    fn swapped_back(&mut self, record: &Record, began: &Began) {
+        let plan = &began.plan;
+        if let Some(release) = self.releases.get_mut(&plan.release) {
+            release.state = ReleaseState::SwappedBack;
+        }
+        if let Some(base) = plan.displaces {
+            self.publications.push(Publication {
+                release: base,
+                at: record.at,
+                verb: plan.verb,
+                by: record.by.clone(),
+                reason: Some(format!("{} was swapped back", plan.release)),
+            });
+        } else {
+            self.publications.pop();
+        }
+    }
+
+    fn end(&mut self, record: &Record, ending: Ending) {
+        let Some(open) = self.open_of(&record.operation) else {
+            return;
+        };
+        let plan = open.began.plan.clone();
+        self.open = None;
+        if !matches!(plan.verb, Verb::Deploy | Verb::Build) {
+            return;
+        }
+        if let Some(release) = self.releases.get_mut(&plan.release) {
+            release.state = match (ending, release.state) {
+                (Ending::Built, _) => ReleaseState::Waiting,
+                (Ending::Abandoned, ReleaseState::Building) => ReleaseState::Abandoned,
+                (_, state) => state,
+            };
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What each step does beyond its effects: what it expects before, what it reads, how it judges.
+
+use super::{
+    Baseline, DbtSummary, Engine, Event, Evidence, Failure, History, Kind, Outcome, Pair, Plan,
+    Planned, PortError, Step, Verb, halted, held,
+};
+use crate::domain::inventory::{Inventory, compare};
+use crate::domain::verify::{Action, Finding, judge};
+use crate::ports::{DbtEnd, Site};
+
+/// How many rows of a failing check are looked at.
+const CHECK_ROWS: usize = 20;
+
+impl Engine<'_> {
+    /// Re-checks, right before a cutover, what the plan was made on: the stamps and the hold.
+    pub(super) async fn expect(&self, plan: &Plan, step: &Step) -> Outcome<()> {
+        let Step::Swap {
+            pairs,
+            publishes,
+            displaces,
+        } = step
+        else {
+            return Ok(());
+        };
+        if plan.verb != Verb::Rollback {
+            let history = History::fold(&self.ledger.load().await.map_err(Failure::from)?);
+            if let Some(failure) = held(&history, self.rules.fingerprint.as_ref()) {
+                return Err(failure);
+            }
+        }
+        let seen = self.warehouse.observe().await.map_err(Failure::from)?;
+        for Pair { live, other } in pairs {
+            let incoming = seen.content(other).release();
+            if incoming != Some(*publishes) {
+                return Err(Failure::stopped(format!(
+                    "{other} should hold {publishes}, sealed, but its stamp does not say so"
+                )));
+            }
+            let now = seen.content(live).release();
+            let as_planned = now == *displaces || (plan.adopts && now.is_none());
+            if !as_planned {
+                return Err(Failure::new(
+                    Kind::Locked,
+                    format!("{live} changed while this run was under way"),
+                )
+                .next("switchback status"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Performs a step: its effects through the warehouse or dbt, and what it reads and judges.
+    pub(super) async fn perform(&mut self, planned: &Planned) -> Result<Evidence, PortError> {
+        match &planned.step {
+            Step::Clone { from_nothing, .. } => self.clone_live(planned, *from_nothing).await,
+            Step::Build { pairs, commands } => {
+                let site = Site::Build(self.warehouse.redirect(pairs));
+                self.dbt_step(commands, &site).await
+            }
+            Step::Check { commands } => self.dbt_step(commands, &Site::LiveReadOnly).await,
+            Step::Verify { pairs } => self.verify(pairs).await,
+            Step::Drift { .. } => self.drift(planned).await,
+            Step::Drop { .. }
+            | Step::Seal { .. }
+            | Step::SyncGrants { .. }
+            | Step::Swap { .. }
+            | Step::SwapBack { .. }
+            | Step::Keep { .. } => {
+                self.effects(planned).await?;
+                Ok(Evidence::Performed)
+            }
+        }
+    }
+
+    async fn effects(&self, planned: &Planned) -> Result<(), PortError> {
+        let work = self.warehouse.perform(&planned.effects, self.token);
+        self.keeping_the_lease(work).await
+    }
+
+    async fn clone_live(
+        &mut self,
+        planned: &Planned,
+        from_nothing: bool,
+    ) -> Result<Evidence, PortError> {
+        // Taken before the copy: what is written between the two is reported as drift, never lost.
+        let baseline = if from_nothing {
+            Baseline::default()
+        } else {
+            self.warehouse.baseline().await?
+        };
+        self.effects(planned).await?;
+        self.rules.baseline = Some(baseline.clone());
+        Ok(Evidence::Cloned(baseline))
+    }
+
+    async fn dbt_step(
+        &mut self,
+        commands: &[Vec<String>],
+        site: &Site,
+    ) -> Result<Evidence, PortError> {
+        let dbt = self.dbt.ok_or_else(|| {
+            Failure::new(
+                Kind::Unexpected,
+                "a plan with dbt steps was run without a dbt project",
+            )
+        })?;
+        let work = dbt.run(commands, site, self.halt.subscribe());
+        match self.keeping_the_lease(work).await? {
+            DbtEnd::Succeeded(summary) => Ok(Evidence::Built(summary)),
+            DbtEnd::Failed { summary, message } => {
+                self.tale.dbt = Some(summary);
+                Err(Failure::stopped(message)
+                    .next("read dbt's output above, correct the project and run this again")
+                    .into())
+            }
+            DbtEnd::Halted(halt) => Err(halted(&halt).into()),
+        }
+    }
+
+    async fn verify(&mut self, pairs: &[Pair]) -> Result<Evidence, PortError> {
+        let (mut before, mut after) = (Inventory::new(), Inventory::new());
+        for pair in pairs {
+            before.extend(self.warehouse.inventory(&pair.live).await?);
+            after.extend(self.warehouse.inventory(&pair.other).await?);
+        }
+        let changes = compare(&before, &after);
+        let mut findings = judge(&changes, &self.rules.gates, &self.rules.allowed_relations);
+        for pair in pairs {
+            findings.extend(self.checks(pair).await?);
+        }
+        self.tale.changes.clone_from(&changes);
+        self.tale.findings.clone_from(&findings);
+        for finding in findings
+            .iter()
+            .filter(|finding| finding.action == Action::Warn)
+        {
+            self.observer.event(Event::Warning(finding.to_string()));
+        }
+        let stops: Vec<String> = findings
+            .iter()
+            .filter(|finding| finding.action == Action::Stop)
+            .map(|finding| format!("  {finding}"))
+            .collect();
+        if stops.is_empty() {
+            return Ok(Evidence::Verified { findings, changes });
+        }
+        Err(Failure::stopped(format!(
+            "the gates stop this release:\n{}",
+            stops.join("\n")
+        ))
+        .next(
+            "correct the project; or accept it by name with `allow: {relations: [schema.name]}` \
+                 or the gate's key under `gates` in switchback.yml",
+        )
+        .into())
+    }
+
+    async fn checks(&self, pair: &Pair) -> Result<Vec<Finding>, PortError> {
+        let mut findings = Vec::new();
+        for check in &self.rules.gates.checks {
+            let rows = self
+                .warehouse
+                .query(&pair.other, &check.sql, CHECK_ROWS)
+                .await?;
+            if let Some(first) = rows.rows.first() {
+                let shown: Vec<&str> = first
+                    .iter()
+                    .map(|value| value.as_deref().unwrap_or("NULL"))
+                    .collect();
+                let more = if rows.rows.len() >= CHECK_ROWS {
+                    " or more"
+                } else {
+                    ""
+                };
+                findings.push(Finding {
+                    gate: "checks".to_owned(),
+                    action: Action::Stop,
+                    message: format!(
+                        "check `{}` returned {}{more} rows, the first is ({})",
+                        check.name,
+                        rows.rows.len(),
+                        shown.join(", ")
+                    ),
+                });
+            }
+        }
+        Ok(findings)
+    }
+
+    async fn drift(&mut self, planned: &Planned) -> Result<Evidence, PortError> {
+        self.effects(planned).await?;
+        let Some(baseline) = self.rules.baseline.clone() else {
+            return Ok(Evidence::Drifted(Vec::new()));
+        };
+        let drift = self.warehouse.drift(&baseline).await?;
+        if !drift.is_empty() && !self.rules.allow_drift {
+            return Err(Failure::stopped(format!(
+                "production was written to while this release was being made, and the swap would \
+                 hide that:\n  {}",
+                drift.join("\n  ")
+            ))
+            .next("run this again to build on what is there now, or add --allow-drift")
+            .into());
+        }
+        self.tale.drift.clone_from(&drift);
+        Ok(Evidence::Drifted(drift))
+    }
+
+    /// Remembers a step's evidence for the report; returns what is worth a word at once.
+    pub(super) fn keep(&mut self, evidence: &Evidence) -> Option<String> {
+        match evidence {
+            Evidence::Built(summary) => {
+                let note = describe(summary);
+                self.tale.dbt = Some(summary.clone());
+                Some(note)
+            }
+            Evidence::Verified { findings, changes } => Some(format!(
+                "{} relations differ, {} warnings",
+                changes.len(),
+                findings.len()
+            )),
+            Evidence::Drifted(drift) if !drift.is_empty() => {
+                Some(format!("{} accepted", drift.len()))
+            }
+            Evidence::Observed => Some("found done".to_owned()),
+            Evidence::Performed | Evidence::Cloned(_) | Evidence::Drifted(_) => None,
+        }
+    }
+}
+
+fn describe(summary: &DbtSummary) -> String {
+    let parts: Vec<String> = summary
+        .counts
+        .iter()
+        .map(|(status, count)| format!("{count} {status}"))
+        .collect();
+    parts.join(", ")
+}

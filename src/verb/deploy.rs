@@ -1,0 +1,194 @@
+//! `deploy` and `build`: look, plan, survey the project, take the lease, run the plan.
+
+use std::time::Instant;
+
+use super::site::Site;
+use super::{View, look, refuse_unsettled};
+use crate::domain::containment::escapes;
+use crate::domain::journal::Began;
+use crate::domain::name::{Naming, Role};
+use crate::domain::plan::{Pair, Plan, Rung, Verb};
+use crate::domain::planner::{self, DeployWish, standing};
+use crate::domain::project::Survey;
+use crate::engine::{Rules, held};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::ports::Event;
+use crate::report::{Answer, Changed, Shown, Word};
+
+/// Runs the verb (`Verb::Deploy` or `Verb::Build`).
+pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
+    let started = Instant::now();
+    let view = look(site).await?;
+    refuse_unsettled(site, &view.history).await?;
+    if let Some(failure) = held(&view.history, None) {
+        return Err(untouched(failure, &view, site));
+    }
+    site.warehouse.preflight().await?;
+    let plan = view.plan(site, |ground| planner::deploy(ground, &wish(site, verb)))?;
+    let survey = survey(site, &plan).await.map_err(|failure| untouched(failure, &view, site))?;
+    if let Some(failure) = held(&view.history, Some(&survey.fingerprint)) {
+        return Err(untouched(failure, &view, site));
+    }
+    if site.config.dry_run {
+        return Ok(planned(site, &view, plan));
+    }
+    let began = begin(site, &view, plan, &survey)?;
+    let (view, tale) = site
+        .under_lease(verb.to_string().as_str(), false, async |token| {
+            agree(site, &began.plan, verb).await?;
+            let mut engine = site.engine(token);
+            engine.rules = Rules {
+                fingerprint: Some(survey.fingerprint.clone()),
+                ..site.rules()
+            };
+            engine.run(began.clone()).await?;
+            let tale = std::mem::take(&mut engine.tale);
+            Ok((look(site).await?, tale))
+        })
+        .await?;
+    let live = view.live(site);
+    let next = after(site, &view, &began.plan);
+    let notes = tale.drift.iter().map(|line| format!("accepted drift: {line}")).collect();
+    Ok(Answer::Changed(Box::new(Changed {
+        word: if verb == Verb::Build { Word::Built } else { Word::Published },
+        previous: previous(&view, &began.plan),
+        live,
+        plan: Some(began.plan),
+        changes: tale.changes,
+        findings: tale.findings,
+        dbt: tale.dbt,
+        loss: None,
+        hold: view.history.hold.clone(),
+        notes,
+        next,
+        seconds: started.elapsed().as_secs_f64(),
+    })))
+}
+
+fn wish(site: &Site, verb: Verb) -> DeployWish {
+    let config = &site.config;
+    let redirected = !config.redirect_env.is_empty() || !config.redirect_vars.is_empty();
+    DeployWish {
+        verb,
+        commands: site.commands.clone(),
+        checks: site.checks.clone(),
+        moved_by: if redirected { Rung::Redirect } else { Rung::Profile },
+        keep: config.keep_releases,
+        allow_vanished: config.allow_drift,
+    }
+}
+
+/// Parses the project both ways and proves that the build contains everything dbt writes.
+async fn survey(site: &Site, plan: &Plan) -> Outcome<Survey> {
+    let warehouse = site.warehouse.as_ref();
+    let redirect = warehouse.redirect(&build_pairs(site, plan));
+    site.observer.event(Event::Phase("reading the dbt project".to_owned()));
+    let survey = site.dbt.survey(&redirect, site.halt.subscribe()).await?;
+    site.observer.event(Event::PhaseEnded);
+    let escaped = escapes(&survey, &warehouse.placement(), &site.config.allow.external);
+    if escaped.is_empty() {
+        return Ok(survey);
+    }
+    let lines: Vec<String> = escaped
+        .iter()
+        .map(|escape| format!("  {} ({}): {}", escape.unique_id, escape.file, escape.reason))
+        .collect();
+    Err(Failure::stopped(format!(
+        "{} of {} nodes would write outside the build:\n{}",
+        escaped.len(),
+        survey.build.nodes.len(),
+        lines.join("\n")
+    ))
+    .next("change or exclude what is named above, and run this again"))
+}
+
+fn build_pairs(site: &Site, plan: &Plan) -> Vec<Pair> {
+    let naming: Naming = site.warehouse.naming();
+    site.warehouse
+        .live()
+        .iter()
+        .map(|live| Pair {
+            live: live.clone(),
+            other: naming.slot(live, Role::Build(plan.release)),
+        })
+        .collect()
+}
+
+fn begin(site: &Site, view: &View, plan: Plan, survey: &Survey) -> Outcome<Began> {
+    let adopted = view.plan(site, standing)?.adopted;
+    Ok(Began {
+        plan,
+        commit: site.checkout.commit.clone(),
+        dirty: site.checkout.dirty,
+        fingerprint: Some(survey.fingerprint.clone()),
+        reason: site.config.reason.clone(),
+        hold: None,
+        adopted,
+        writes: survey.production.writes(),
+    })
+}
+
+/// Under the lease, the plan that was made without it must still be the plan.
+async fn agree(site: &Site, plan: &Plan, verb: Verb) -> Outcome<()> {
+    let view = look(site).await?;
+    refuse_unsettled(site, &view.history).await?;
+    let again = view.plan(site, |ground| planner::deploy(ground, &wish(site, verb)))?;
+    if again == *plan {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Locked,
+        "another run changed this environment while this one was reading the project",
+    )
+    .production("production is untouched by this run")
+    .next(format!("run it again: {}", site.command(&verb.to_string(), ""))))
+}
+
+fn planned(site: &Site, view: &View, plan: Plan) -> Answer {
+    Answer::Changed(Box::new(Changed {
+        word: Word::Planned,
+        live: view.live(site),
+        previous: None,
+        plan: Some(plan),
+        changes: Vec::new(),
+        findings: Vec::new(),
+        dbt: None,
+        loss: None,
+        hold: view.history.hold.clone(),
+        notes: Vec::new(),
+        next: None,
+        seconds: 0.0,
+    }))
+}
+
+/// What was displaced by a plan that has run, for the report.
+#[must_use]
+pub fn previous(view: &View, plan: &Plan) -> Option<Shown> {
+    plan.displaces
+        .filter(|_| plan.swap().is_some())
+        .map(|release| Shown::of(&view.history, release))
+}
+
+fn after(site: &Site, view: &View, plan: &Plan) -> Option<String> {
+    if plan.verb == Verb::Build {
+        return Some(format!("publish it with: {}", site.command("promote", "")));
+    }
+    take_back(site, view, plan)
+}
+
+/// The exact command that undoes a publication.
+#[must_use]
+pub fn take_back(site: &Site, view: &View, plan: &Plan) -> Option<String> {
+    view.history.previous(plan.release).map(|_| {
+        format!("take it back with: {}", site.command("rollback", "--reason \"what is wrong\""))
+    })
+}
+
+/// Adds what is live to a failure from before anything was touched.
+pub fn untouched(failure: Failure, view: &View, site: &Site) -> Failure {
+    let live = view.live(site).map_or_else(
+        || "nothing is live yet".to_owned(),
+        |live| format!("{} is live", live.release),
+    );
+    failure.production(format!("production is untouched: {live}"))
+}

@@ -1,0 +1,144 @@
+//! The verbs: each a short story told in terms of the planners, the engine and the ports.
+//!
+//! May import everything but the front doors. Only [`site`] knows the adapters.
+
+pub mod demo;
+pub mod deploy;
+pub mod doctor;
+pub mod hold;
+pub mod mark;
+pub mod promote;
+pub mod prune;
+pub mod recover;
+pub mod releases;
+pub mod rollback;
+pub mod site;
+pub mod status;
+
+use crate::domain::history::History;
+use crate::domain::planner::{Ground, Obstacle};
+use crate::domain::slot::Observation;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::ports::Lease;
+use crate::report::{Shown, moment};
+use site::Site;
+
+/// What a verb looks at before it plans.
+pub struct View {
+    /// The journal's fold.
+    pub history: History,
+    /// The slots.
+    pub observation: Observation,
+}
+
+/// Reads the journal and the slots.
+pub async fn look(site: &Site) -> Outcome<View> {
+    let history = History::fold(&site.ledger.load().await?);
+    let observation = site.warehouse.observe().await?;
+    Ok(View { history, observation })
+}
+
+impl View {
+    /// The ground that planners stand on.
+    pub fn plan<T>(
+        &self,
+        site: &Site,
+        planner: impl FnOnce(&Ground<'_>) -> Result<T, Obstacle>,
+    ) -> Outcome<T> {
+        let warehouse = site.warehouse.as_ref();
+        let ground = Ground {
+            history: &self.history,
+            observation: &self.observation,
+            live: warehouse.live(),
+            naming: warehouse.naming(),
+            render: &|step| warehouse.render(step),
+        };
+        planner(&ground).map_err(|obstacle| refused(site, &obstacle))
+    }
+
+    /// What is live now, by stamp; `None` also where no stamp says so.
+    #[must_use]
+    pub fn live(&self, site: &Site) -> Option<Shown> {
+        self.plan(site, crate::domain::planner::standing)
+            .ok()
+            .and_then(|standing| standing.release)
+            .map(|release| Shown::of(&self.history, release))
+    }
+}
+
+/// Refuses to go on while another run is at it, or while something is unfinished.
+pub async fn refuse_unsettled(site: &Site, history: &History) -> Outcome<()> {
+    if let Some(lease) = site.ledger.lease().await?
+        && lease.run != site.run
+    {
+        return Err(locked(&lease));
+    }
+    let Some(open) = &history.open else { return Ok(()) };
+    let step = open.step.as_deref().unwrap_or("its beginning");
+    Err(Failure::new(
+        Kind::Unfinished,
+        format!(
+            "{} of {} by {} was interrupted at {step} ({})",
+            open.began.plan.verb,
+            open.began.plan.release,
+            open.by,
+            moment(open.at)
+        ),
+    )
+    .production("production holds one whole release; `switchback status` says which")
+    .next(site.command("recover", "")))
+}
+
+/// The failure of meeting another run's lease.
+#[must_use]
+pub fn locked(lease: &Lease) -> Failure {
+    let reason =
+        lease.reason.as_ref().map_or_else(String::new, |reason| format!(", because: {reason}"));
+    Failure::new(
+        Kind::Locked,
+        format!(
+            "a {} by {} has been under way since {}{reason}",
+            lease.verb,
+            lease.by,
+            moment(lease.taken_at)
+        ),
+    )
+    .production("production is untouched by this run")
+    .next(format!(
+        "wait for it to end (it holds the lease until {} unless it renews it), or run a rollback, \
+         which outranks a deploy",
+        moment(lease.expires_at)
+    ))
+}
+
+fn refused(site: &Site, obstacle: &Obstacle) -> Failure {
+    let kind = match obstacle {
+        Obstacle::Busy { .. } => Kind::Locked,
+        Obstacle::Mixed(_) => Kind::Unfinished,
+        Obstacle::Vanished(_) | Obstacle::Squatter(_) | Obstacle::Outdated { .. } => Kind::Stopped,
+        Obstacle::NothingWaits(_)
+        | Obstacle::AlreadyLive(_)
+        | Obstacle::NotKept(_)
+        | Obstacle::NoArchive(_)
+        | Obstacle::NothingLive => Kind::Usage,
+    };
+    let next = match obstacle {
+        Obstacle::Busy { .. } => "wait until the other process is done, then run this again".into(),
+        Obstacle::Mixed(_) => site.command("recover", ""),
+        Obstacle::Vanished(release) => format!(
+            "bring an archive back with: {}\n       or build production anew with: {}",
+            site.command("rollback", &format!("--to {release} --reason TEXT")),
+            site.command("deploy", "--allow-drift"),
+        ),
+        Obstacle::Squatter(slot) => format!("look at {slot}, move it away, and run this again"),
+        Obstacle::NothingWaits(_) => site.command("build", ""),
+        Obstacle::Outdated { .. } => format!("build it again with: {}", site.command("build", "")),
+        Obstacle::AlreadyLive(_) | Obstacle::NotKept(_) | Obstacle::NoArchive(_) => {
+            site.command("releases", "")
+        }
+        Obstacle::NothingLive => site.command("deploy", ""),
+    };
+    Failure::new(kind, obstacle.to_string())
+        .production("production was not touched by this run")
+        .next(next)
+}

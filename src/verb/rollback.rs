@@ -1,0 +1,214 @@
+//! `rollback`: swaps an earlier (or later) release back in, says what leaves production, keeps
+//! what it displaces and holds the fault off.
+
+use std::time::Instant;
+
+use super::deploy::{previous, untouched};
+use super::site::Site;
+use super::{View, look, recover};
+use crate::domain::inventory::Inventory;
+use crate::domain::journal::{Baseline, Began};
+use crate::domain::name::ReleaseId;
+use crate::domain::plan::{Plan, Step};
+use crate::domain::planner::{self, Obstacle, standing};
+use crate::domain::target::{Wish, resolve};
+use crate::domain::verify::{Loss, loss};
+use crate::engine::Rules;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::report::{Answer, Changed, Shown, Word, moment};
+
+/// What a rollback is about to do.
+struct Prepared {
+    view: View,
+    plan: Plan,
+    loss: Loss,
+    baseline: Option<Baseline>,
+}
+
+/// Runs the verb.
+pub async fn run(site: &Site, to: Option<&str>) -> Outcome<Answer> {
+    let started = Instant::now();
+    if site.config.reason.is_none() && !site.config.dry_run {
+        return Err(Failure::usage("a rollback needs a reason: it is what the next person reads")
+            .production("nothing was touched")
+            .next(site.command("rollback", "--reason \"what is wrong\"")));
+    }
+    let wish = Wish::parse(to.unwrap_or_default());
+    let first = prepare(site, &wish).await;
+    if site.config.dry_run {
+        let prepared = first?;
+        refuse_loss(site, &prepared)?;
+        return Ok(answer(site, Word::Planned, prepared, started));
+    }
+    // Bad input is told before a deploy loses its lease; what recovery can settle is not.
+    if let Err(failure) = first
+        && failure.kind != Kind::Unfinished
+    {
+        return Err(failure);
+    }
+    let mut prepared = site
+        .under_lease("rollback", true, async |token| {
+            recover::under_lease(site, token).await?;
+            let mut prepared = prepare(site, &wish).await?;
+            refuse_loss(site, &prepared)?;
+            let mut engine = site.engine(token);
+            engine.rules = Rules { baseline: prepared.baseline.clone(), ..site.rules() };
+            engine.run(begin(site, &prepared)?).await?;
+            prepared.view = look(site).await?;
+            Ok(prepared)
+        })
+        .await?;
+    prepared.loss.rebuildable.clear(); // It was in the plan; what matters afterwards is the rest.
+    Ok(answer(site, Word::RolledBack, prepared, started))
+}
+
+async fn prepare(site: &Site, wish: &Wish) -> Outcome<Prepared> {
+    let view = look(site).await?;
+    let live = view.plan(site, standing)?.release.or_else(|| view.history.claimed_live());
+    let Some(live) = live else {
+        return view.plan(site, |_| Err(Obstacle::NothingLive));
+    };
+    if let (Wish::Previous, Some(last), true) =
+        (wish, view.history.standing_rollback(), view.history.hold.is_some())
+    {
+        return Err(untouched(
+            Failure::new(
+                Kind::Held,
+                format!(
+                    "{} went back to {} already ({}: {}), and its hold stands; a second press must \
+                     name its target",
+                    last.by,
+                    last.release,
+                    moment(last.at),
+                    last.reason.as_deref().unwrap_or("no reason given"),
+                ),
+            )
+            .next(format!(
+                "{}\n       targets: {}",
+                site.command("rollback", "--to TARGET --reason TEXT"),
+                targets(&view, live)
+            )),
+            &view,
+            site,
+        ));
+    }
+    let target = resolve(wish, &view.history, live).map_err(|no_target| {
+        let failure = Failure::usage(no_target.to_string());
+        untouched(failure.next(format!("targets: {}", targets(&view, live))), &view, site)
+    })?;
+    let plan = view.plan(site, |ground| planner::rollback(ground, target))?;
+    let baseline = match plan.displaces {
+        Some(_) => Some(site.warehouse.baseline().await?),
+        None => None,
+    };
+    let loss = lost(site, &view, &plan).await?;
+    Ok(Prepared { view, plan, loss, baseline })
+}
+
+/// The releases whose content is kept, newest first.
+fn targets(view: &View, live: ReleaseId) -> String {
+    let kept: Vec<String> = view
+        .observation
+        .slots
+        .values()
+        .filter_map(crate::domain::slot::Content::release)
+        .filter(|release| *release != live)
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .rev()
+        .map(|release| release.to_string())
+        .collect();
+    if kept.is_empty() { "none is kept".to_owned() } else { kept.join(", ") }
+}
+
+async fn lost(site: &Site, view: &View, plan: &Plan) -> Outcome<Loss> {
+    let Some(Step::Swap { pairs, .. }) = plan.swap() else { return Ok(Loss::default()) };
+    let (mut live, mut target) = (Inventory::new(), Inventory::new());
+    for pair in pairs {
+        live.extend(site.warehouse.inventory(&pair.live).await?);
+        target.extend(site.warehouse.inventory(&pair.other).await?);
+    }
+    let writes: Vec<_> = view
+        .history
+        .releases
+        .values()
+        .flat_map(|release| release.writes.iter().cloned())
+        .collect();
+    Ok(loss(&live, &target, &writes))
+}
+
+fn refuse_loss(site: &Site, prepared: &Prepared) -> Outcome<()> {
+    if site.config.allow_loss || !prepared.loss.is_irreplaceable() {
+        return Ok(());
+    }
+    let list = |what: &str, changes: &[crate::domain::inventory::Change]| {
+        changes.iter().fold(String::new(), |text, change| {
+            let count = |rows: Option<u64>| rows.map_or("none".to_owned(), |rows| rows.to_string());
+            format!(
+                "{text}\n  {} ({what}): {} rows now, {} after",
+                change.relation,
+                count(change.rows_before),
+                count(change.rows_after)
+            )
+        })
+    };
+    let failure = Failure::stopped(format!(
+        "going back to {} takes rows out of production that dbt cannot rebuild:{}{}",
+        prepared.plan.release,
+        list("snapshot versions", &prepared.loss.snapshot_versions),
+        list("not written by dbt", &prepared.loss.not_written_by_dbt),
+    ));
+    let kept = prepared.plan.displaces.map_or(String::new(), |old| format!(" (they stay in {old})"));
+    let to = format!("--to {} --reason TEXT --allow-loss", prepared.plan.release);
+    Err(untouched(
+        failure.next(format!("accept that{kept} with: {}", site.command("rollback", &to))),
+        &prepared.view,
+        site,
+    ))
+}
+
+fn begin(site: &Site, prepared: &Prepared) -> Outcome<Began> {
+    Ok(Began {
+        plan: prepared.plan.clone(),
+        commit: None,
+        dirty: false,
+        fingerprint: None,
+        reason: site.config.reason.clone(),
+        hold: Some(site.config.hold),
+        adopted: prepared.view.plan(site, standing)?.adopted,
+        writes: Vec::new(),
+    })
+}
+
+fn answer(site: &Site, word: Word, prepared: Prepared, started: Instant) -> Answer {
+    let Prepared { view, plan, loss, .. } = prepared;
+    let next = match (word, plan.displaces) {
+        (Word::RolledBack, Some(old)) => Some(format!(
+            "bring {old} forward again with: {}",
+            site.command("rollback", &format!("--to {old} --reason TEXT"))
+        )),
+        _ => None,
+    };
+    let mut notes = Vec::new();
+    if word == Word::Planned && view.history.open.is_some() {
+        notes.push("an interrupted run is recovered first".to_owned());
+    }
+    Answer::Changed(Box::new(Changed {
+        word,
+        live: view.live(site),
+        previous: if word == Word::RolledBack {
+            previous(&view, &plan)
+        } else {
+            plan.displaces.map(|release| Shown::of(&view.history, release))
+        },
+        plan: Some(plan),
+        changes: Vec::new(),
+        findings: Vec::new(),
+        dbt: None,
+        loss: Some(loss),
+        hold: view.history.hold.clone(),
+        notes,
+        next,
+        seconds: started.elapsed().as_secs_f64(),
+    }))
+}

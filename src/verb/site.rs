@@ -1,0 +1,237 @@
+//! The site: everything a verb works with, put together from the configuration. The only place
+//! that knows which adapters there are.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::adapter::checkout::{self, Checkout};
+use crate::adapter::dbt::{self, DbtProject};
+use crate::adapter::duckdb::{DuckDb, FileLedger};
+use crate::config::Config;
+use crate::config::file::Isolation;
+use crate::domain::journal::Actor;
+use crate::domain::name::RunId;
+use crate::engine::{Engine, Rules, Tale};
+use crate::failure::{Failure, Outcome};
+use crate::ports::{Claim, Dbt, Event, Halt, Ledger, Observer, Token, Warehouse};
+
+/// Everything a verb works with.
+pub struct Site {
+    /// What the user wants.
+    pub config: Config,
+    /// The warehouse's environment.
+    pub warehouse: Box<dyn Warehouse>,
+    /// Its ledger.
+    pub ledger: Box<dyn Ledger>,
+    /// The dbt project.
+    pub dbt: Box<dyn Dbt>,
+    /// Whoever watches.
+    pub observer: Rc<dyn Observer>,
+    /// Who acts.
+    pub actor: Actor,
+    /// This run.
+    pub run: RunId,
+    /// Reasons to end early.
+    pub halt: Rc<watch::Sender<Option<Halt>>>,
+    /// dbt's commands for the build.
+    pub commands: Vec<Vec<String>>,
+    /// dbt's commands for the checks after the swap.
+    pub checks: Vec<Vec<String>>,
+    /// The checkout the project is in.
+    pub checkout: Checkout,
+    /// The project and its target, for people.
+    pub project: String,
+    /// dbt's version, or why it cannot be told.
+    pub dbt_version: Outcome<String>,
+    /// The options that made this site, as they have to be typed again.
+    pub options: String,
+}
+
+/// What the process knows of its surroundings.
+pub struct Surroundings {
+    /// The current directory.
+    pub cwd: PathBuf,
+    /// The environment.
+    pub env: Rc<dyn Fn(&str) -> Option<String>>,
+    /// Whoever watches.
+    pub observer: Rc<dyn Observer>,
+    /// Reasons to end early.
+    pub halt: Rc<watch::Sender<Option<Halt>>>,
+    /// The options that made this site, as they have to be typed again.
+    pub options: String,
+}
+
+impl Site {
+    /// Finds the project, its profile and its warehouse. Touches nothing.
+    pub async fn open(config: Config, around: Surroundings) -> Outcome<Self> {
+        let Surroundings { cwd, env, observer, halt, options } = around;
+        let commands = split(&config.dbt_commands)?;
+        let checks = split(&config.post_deploy_commands)?;
+        let settings = dbt::Settings {
+            project_dir: config.project_dir.clone(),
+            profiles_dir: config.profiles_dir.clone(),
+            profile: config.profile.clone(),
+            target: config.target.clone(),
+            dbt_executable: Some(config.dbt_executable.clone()),
+            timeout: config.dbt_timeout,
+            redirect_env: config.redirect_env.clone(),
+            redirect_vars: config.redirect_vars.clone(),
+        };
+        let project =
+            DbtProject::open(settings, env.clone(), &cwd, observer.clone(), commands.clone())?;
+        let located = project.located();
+        let kind = located.adapter_type().to_owned();
+        if kind != "duckdb" {
+            return Err(Failure::usage(format!(
+                "profile `{}`, target `{}` is of type `{kind}`, which this version of Switchback \
+                 does not deploy to; allowed is duckdb",
+                located.profile_name(),
+                located.target_name()
+            ))
+            .next("choose another target with --target"));
+        }
+        if config.isolation != Isolation::Auto {
+            return Err(Failure::usage(
+                "`isolation` has a meaning on Snowflake only; on duckdb the whole file is swapped",
+            )
+            .next("remove `isolation` from switchback.yml"));
+        }
+        let described = format!(
+            "{} (profile {}, target {})",
+            located.project_dir().display(),
+            located.profile_name(),
+            located.target_name()
+        );
+        let path = located.text("path")?.unwrap_or_default();
+        let checkout = checkout::of(located.project_dir()).await;
+        let python = project.python()?;
+        let warehouse =
+            DuckDb::open(&path, &cwd, env("HOME").map(PathBuf::from).as_deref(), python, config.allow.wal)?;
+        let ledger = FileLedger::beside(warehouse.live_file());
+        let dbt_version = project.version().await;
+        Ok(Self {
+            config,
+            warehouse: Box::new(warehouse),
+            ledger: Box::new(ledger),
+            dbt: Box::new(project),
+            observer,
+            actor: actor(env.as_ref()),
+            run: run_id(),
+            halt,
+            commands,
+            checks,
+            checkout,
+            project: described,
+            dbt_version,
+            options,
+        })
+    }
+
+    /// An engine for this run's operation.
+    #[must_use]
+    pub fn engine(&self, token: Token) -> Engine<'_> {
+        Engine {
+            warehouse: self.warehouse.as_ref(),
+            ledger: self.ledger.as_ref(),
+            dbt: Some(self.dbt.as_ref()),
+            observer: self.observer.clone(),
+            actor: self.actor.clone(),
+            operation: self.run.clone(),
+            token,
+            ttl: self.config.lease,
+            halt: self.halt.clone(),
+            rules: self.rules(),
+            tale: Tale::default(),
+        }
+    }
+
+    /// The rules that the configuration sets.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            gates: self.config.gates.clone(),
+            allowed_relations: self.config.allow.relations.clone(),
+            allow_drift: self.config.allow_drift,
+            baseline: None,
+            fingerprint: None,
+        }
+    }
+
+    /// Does something while holding the lease, and gives it back whatever happened.
+    pub async fn under_lease<T>(
+        &self,
+        verb: &str,
+        outranks: bool,
+        work: impl AsyncFnOnce(Token) -> Outcome<T>,
+    ) -> Outcome<T> {
+        let claim = Claim {
+            verb: verb.to_owned(),
+            by: self.actor.clone(),
+            run: self.run.clone(),
+            reason: self.config.reason.clone(),
+            ttl: self.config.lease,
+            outranks,
+        };
+        let lease = self.ledger.acquire(claim).await?;
+        let result = work(lease.token).await;
+        if let Err(error) = self.ledger.release(lease.token).await {
+            self.observer.event(Event::Warning(format!(
+                "the lease could not be given back and expires by itself: {error}"
+            )));
+        }
+        result
+    }
+
+    /// A Switchback command line that works in this site, to be typed or pasted.
+    #[must_use]
+    pub fn command(&self, verb: &str, arguments: &str) -> String {
+        let mut text = format!("switchback {verb}");
+        for part in [arguments, &self.options] {
+            if !part.is_empty() {
+                text.push(' ');
+                text.push_str(part);
+            }
+        }
+        text
+    }
+}
+
+fn split(commands: &[String]) -> Outcome<Vec<Vec<String>>> {
+    let split: Vec<Vec<String>> =
+        commands.iter().map(|command| dbt::split_command(command)).collect::<Outcome<_>>()?;
+    dbt::check_commands(&split)?;
+    Ok(split)
+}
+
+/// Who acts: GitHub's actor and run where there are any, otherwise the user of this host.
+fn actor(env: &dyn Fn(&str) -> Option<String>) -> Actor {
+    let name = ["GITHUB_ACTOR", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|key| env(key).filter(|value| !value.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned());
+    let run_url = match (env("GITHUB_SERVER_URL"), env("GITHUB_REPOSITORY"), env("GITHUB_RUN_ID")) {
+        (Some(server), Some(repository), Some(run)) => {
+            Some(format!("{server}/{repository}/actions/runs/{run}"))
+        }
+        _ => None,
+    };
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Actor { name, run_url, host }
+}
+
+/// Unique without a random source: no two processes of a host share a PID and a moment.
+fn run_id() -> RunId {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    RunId(format!("{}-{}", since.as_micros(), std::process::id()))
+}
+
+/// The path of a file under the project, for messages.
+#[must_use]
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
