@@ -25,6 +25,9 @@ demo: .venv/ready release ## Deploy, notice and roll back a silent bug in a smal
 
 .PHONY: test
 test: .venv/ready .venv-oldest/ready ## Run every test, with the newest and the oldest supported dbt
+	for venv in .venv .venv-oldest; do \
+		timeout --foreground 120 $$venv/bin/python tests/support/standin_dbt.py --self-test || exit; \
+	done
 	SWITCHBACK_TEST_DBT="$(DBT)" \
 	SWITCHBACK_TEST_PYTHON="$(CURDIR)/.venv/bin/python" \
 	SWITCHBACK_TEST_OLDEST_DBT="$(CURDIR)/.venv-oldest/bin/dbt" \
