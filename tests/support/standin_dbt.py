@@ -190,7 +190,9 @@ class Project:
 
     def __init__(self, options):
         folder = os.path.abspath(options.project_dir or ".")
-        profiles = options.profiles_dir and os.path.abspath(os.path.expanduser(options.profiles_dir))
+        profiles = options.profiles_dir
+        if profiles:
+            profiles = os.path.abspath(os.path.expanduser(profiles))
         self.settings = read_yaml(
             os.path.join(folder, "dbt_project.yml"), "No dbt_project.yml found"
         )
@@ -258,7 +260,8 @@ class Project:
         """One node as a manifest has it. `_sql` is what runs."""
         kind, name = raw["resource_type"], raw["name"]
         default = {"model": "table"}.get(kind, kind)
-        own = jinja.render({"materialized": raw.get("materialized", default), **raw.get("config", {})})
+        materialized = raw.get("materialized", default)
+        own = jinja.render({"materialized": materialized, **raw.get("config", {})})
         config = {
             "enabled": True,
             "alias": None,
@@ -626,8 +629,8 @@ def summarize(log, results, seconds):
     log.line(f"Finished running {len(results)} nodes in {seconds:.2f} seconds.")
     log.line()
     if failed:
-        word = log.paint(RED, f"Completed with {len(failed)} errors, 0 partial successes, and 0 warnings:")
-        log.line(word)
+        text = f"Completed with {len(failed)} errors, 0 partial successes, and 0 warnings:"
+        log.line(log.paint(RED, text))
         for entry in failed:
             log.line()
             log.line(f"Failure in {entry['unique_id']}")
