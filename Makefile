@@ -1,0 +1,90 @@
+# Everything a contributor runs. Each target sets up what it needs by itself; `make` lists them.
+
+PYTHON = python3
+CARGO = cargo
+# Where `make demo` writes its project; empty lets the demo choose. Example: make demo DEMO_DIR=/tmp/shop
+DEMO_DIR =
+# Seconds after which an installation, and the demo, count as hung.
+INSTALL_TIMEOUT = 900
+DEMO_TIMEOUT = 600
+
+DBT = $(CURDIR)/.venv/bin/dbt
+VENVS = .venv .venv-oldest .venv-lint
+SWITCHBACK = "$${CARGO_TARGET_DIR:-target}/release/switchback"
+
+.PHONY: help
+help: ## List the targets (the default)
+	@echo 'usage: make TARGET'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: .venv/ready release ## Deploy, notice and roll back a silent bug in a small dbt project
+	timeout --foreground -k 10 $(DEMO_TIMEOUT) \
+		$(SWITCHBACK) demo --dbt-executable "$(DBT)" $(if $(DEMO_DIR),--project-dir "$(DEMO_DIR)")
+
+.PHONY: test
+test: .venv/ready .venv-oldest/ready ## Run every test, with the newest and the oldest supported dbt
+	for venv in .venv .venv-oldest; do \
+		timeout --foreground 120 $$venv/bin/python tests/support/standin_dbt.py --self-test || exit; \
+	done
+	SWITCHBACK_TEST_DBT="$(DBT)" \
+	SWITCHBACK_TEST_PYTHON="$(CURDIR)/.venv/bin/python" \
+	SWITCHBACK_TEST_OLDEST_DBT="$(CURDIR)/.venv-oldest/bin/dbt" \
+		$(CARGO) test --locked --features failpoints
+
+.PHONY: lint
+lint: .venv-lint/ready ## Check formatting, Rust, spelling, YAML, the action, workflows and Dockerfile
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features failpoints -- -D warnings
+	.venv-lint/bin/typos
+	.venv-lint/bin/yamllint --strict .
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv-lint/bin/hadolint Dockerfile
+	.venv-lint/bin/shellcheck .ci/run
+
+.PHONY: bench
+bench: .venv/ready release ## Measure rollback against file size, and what a deploy adds to dbt
+	@if [ -f bench/run.py ]; then \
+		SWITCHBACK="$$(realpath $(SWITCHBACK))" SWITCHBACK_DBT="$(DBT)" .venv/bin/python bench/run.py; \
+	else \
+		echo 'There is no bench/run.py yet.' >&2; exit 1; \
+	fi
+
+.PHONY: clean
+clean: ## Remove what the other targets made
+	$(CARGO) clean
+	rm -rf $(VENVS) switchback-demo
+
+.PHONY: release
+release:
+	$(CARGO) build --release --locked
+
+# A Python environment is made anew whenever its requirements change. The stamp is written last, so
+# one that was interrupted is made again.
+.venv/ready: requirements/duckdb.txt
+	@$(make_venv)
+
+.venv-oldest/ready: requirements/oldest.txt
+	@$(make_venv)
+
+.venv-lint/ready: requirements/lint.txt
+	@$(make_venv)
+
+make_venv = set -eu; \
+	venv=$(@D); \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
+		exit 1; }; \
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+		echo "dbt runs on Python 3.11 to 3.13, and $(PYTHON) is $$($(PYTHON) --version). Name another: make PYTHON=python3.12" >&2; \
+		exit 1; }; \
+	echo "Installing $< into $$venv"; \
+	rm -rf "$$venv"; \
+	$(PYTHON) -m venv "$$venv"; \
+	timeout --foreground -k 10 $(INSTALL_TIMEOUT) "$$venv/bin/python" -m pip install \
+		--quiet --disable-pip-version-check --no-deps --requirement $<; \
+	"$$venv/bin/python" -m pip check --quiet --disable-pip-version-check; \
+	touch $@
