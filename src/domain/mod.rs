@@ -16,3 +16,6 @@ pub mod recovery;
 pub mod slot;
 pub mod target;
 pub mod verify;
+
+#[cfg(test)]
+mod model;

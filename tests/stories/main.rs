@@ -1,0 +1,10 @@
+//! Stories on real parts: the real binary and real DuckDB files, with a stand-in dbt that does
+//! dbt's observable work in milliseconds (`crash`, `lease`, `trouble`), and with real dbt
+//! (`real_dbt`). `make test` provides the tools; without them a story says loudly that it was
+//! skipped.
+
+mod crash;
+mod lease;
+mod loop_;
+mod trouble;
+mod world;
