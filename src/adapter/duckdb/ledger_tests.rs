@@ -1,0 +1,268 @@
+//! The ledger and the lease on real files.
+
+use proptest::prelude::*;
+
+use super::super::testing::{HandClock, actor};
+use super::*;
+use crate::domain::journal::Entry;
+
+const TTL: Duration = Duration::from_secs(600);
+
+struct Place {
+    _dir: tempfile::TempDir,
+    live: std::path::PathBuf,
+    clock: Rc<HandClock>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self {
+            live: dir.path().join("shop.duckdb"),
+            _dir: dir,
+            clock: HandClock::new(),
+        }
+    }
+
+    /// Another process, as far as files and locks can tell.
+    fn ledger(&self) -> FileLedger {
+        FileLedger::open(&self.live, "here", self.clock.clone())
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        Home::of(&self.live).ledger()
+    }
+}
+
+fn draft(token: Option<Token>, reason: &str) -> Draft {
+    Draft {
+        operation: "run-1".into(),
+        token,
+        by: actor("ada", "here"),
+        entry: Entry::Held {
+            reason: reason.into(),
+        },
+    }
+}
+
+fn claim(verb: &str, host: &str, outranks: bool) -> Claim {
+    Claim {
+        verb: verb.into(),
+        by: actor("ada", host),
+        run: "run-1".into(),
+        reason: Some("tuesday".into()),
+        ttl: TTL,
+        outranks,
+    }
+}
+
+fn locked<T: std::fmt::Debug>(answer: Answer<T>) -> String {
+    match answer {
+        Err(PortError::Refused(failure)) if failure.kind == Kind::Locked => failure.to_string(),
+        other => panic!("expected a refusal as locked, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn records_are_numbered_and_read_back() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    assert!(ledger.load().await.unwrap().is_empty());
+    assert!(!place.file().exists(), "reading must create nothing");
+    for n in 1..=3 {
+        assert_eq!(ledger.append(draft(None, "x")).await.unwrap().seq, n);
+    }
+    let records = place.ledger().load().await.unwrap();
+    assert_eq!(records.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_torn_last_line_is_left_out_and_cut_off_before_the_next() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    ledger.append(draft(None, "a")).await.unwrap();
+    let whole = fs::read(place.file()).unwrap();
+    for cut in [1, whole.len() / 2, whole.len() - 2] {
+        let mut torn = whole.clone();
+        torn.extend_from_slice(&whole[..cut]);
+        fs::write(place.file(), &torn).unwrap();
+        assert_eq!(ledger.load().await.unwrap().len(), 1);
+        assert_eq!(ledger.append(draft(None, "b")).await.unwrap().seq, 2);
+        assert_eq!(ledger.load().await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_whole_last_line_without_its_newline_is_kept() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    ledger.append(draft(None, "a")).await.unwrap();
+    let mut bytes = fs::read(place.file()).unwrap();
+    bytes.pop();
+    fs::write(place.file(), &bytes).unwrap();
+    assert_eq!(ledger.append(draft(None, "b")).await.unwrap().seq, 2);
+    assert_eq!(ledger.load().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_is_named_by_its_line() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    for _ in 0..3 {
+        ledger.append(draft(None, "a")).await.unwrap();
+    }
+    let good = fs::read_to_string(place.file()).unwrap();
+    let lines: Vec<_> = good.lines().collect();
+    for bad in [
+        format!("{}\n{{\n{}\n", lines[0], lines[2]),
+        format!("{}\n{{}}\n{}\n", lines[0], lines[2]),
+        format!("{}\n{}\n", lines[0], lines[2]),
+    ] {
+        fs::write(place.file(), bad).unwrap();
+        let error = ledger.load().await.unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+        assert!(ledger.append(draft(None, "b")).await.is_err());
+    }
+    fs::write(place.file(), good.replace("{\"v\":1,", "{\"v\":2,")).unwrap();
+    let error = ledger.load().await.unwrap_err().to_string();
+    assert!(error.contains("newer Switchback"), "{error}");
+}
+
+#[tokio::test]
+async fn the_second_run_is_told_whose_the_lease_is() {
+    let place = Place::new();
+    let (one, two) = (place.ledger(), place.ledger());
+    let lease = one.acquire(claim("deploy", "here", false)).await.unwrap();
+    assert_eq!(lease.token, Token(1));
+    let said = locked(two.acquire(claim("deploy", "here", false)).await);
+    for part in [
+        "deploy by ada on here",
+        "run-1",
+        "since",
+        "until",
+        "tuesday",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(two.lease().await.unwrap(), Some(lease));
+}
+
+#[tokio::test]
+async fn the_token_grows_across_releases_and_even_a_lost_lease_file() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    let first = ledger
+        .acquire(claim("deploy", "here", false))
+        .await
+        .unwrap();
+    ledger.append(draft(Some(first.token), "a")).await.unwrap();
+    ledger.release(first.token).await.unwrap();
+    ledger.release(first.token).await.unwrap();
+    assert_eq!(ledger.lease().await.unwrap(), None);
+    assert!(!Home::of(&place.live).alive(1).exists());
+    locked(ledger.append(draft(Some(first.token), "b")).await);
+    fs::remove_file(Home::of(&place.live).lease()).unwrap();
+    let second = ledger
+        .acquire(claim("deploy", "here", false))
+        .await
+        .unwrap();
+    assert_eq!(second.token, Token(2));
+}
+
+#[tokio::test]
+async fn an_expired_lease_is_free_and_its_old_holder_is_fenced_off() {
+    let place = Place::new();
+    // On another host, where this kernel cannot say whether the holder lives.
+    let (asleep, awake) = (place.ledger(), place.ledger());
+    let old = asleep.acquire(claim("deploy", "far", false)).await.unwrap();
+    place.clock.forward(599);
+    locked(awake.acquire(claim("deploy", "here", false)).await);
+    asleep.renew(old.token, TTL).await.unwrap();
+    place.clock.forward(599);
+    locked(awake.acquire(claim("deploy", "here", false)).await);
+    place.clock.forward(2);
+    assert_eq!(awake.lease().await.unwrap(), None);
+    let new = awake.acquire(claim("deploy", "here", false)).await.unwrap();
+    assert!(new.token > old.token);
+    locked(asleep.renew(old.token, TTL).await);
+    let said = locked(asleep.append(draft(Some(old.token), "late")).await);
+    assert!(said.contains("has taken it"), "{said}");
+    asleep.release(old.token).await.unwrap();
+    assert_eq!(awake.lease().await.unwrap(), Some(new));
+}
+
+#[tokio::test]
+async fn a_dead_holder_on_this_host_leaves_the_lease_free_and_one_elsewhere_does_not() {
+    for (host, free) in [("here", true), ("far", false)] {
+        let place = Place::new();
+        let dying = place.ledger();
+        dying.acquire(claim("deploy", host, false)).await.unwrap();
+        drop(dying); // The kernel gives its locks back, as for a killed process.
+        let next = place.ledger();
+        assert_eq!(next.lease().await.unwrap().is_none(), free, "{host}");
+        let taken = next.acquire(claim("deploy", "here", false)).await;
+        assert_eq!(taken.is_ok(), free, "{host}");
+        let home = Home::of(&place.live);
+        assert_eq!(home.alive(1).exists(), !free, "stale files are removed");
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_outranks_a_living_deploy_but_not_another_rollback() {
+    let place = Place::new();
+    let (deploy, rollback, other) = (place.ledger(), place.ledger(), place.ledger());
+    let lost = deploy
+        .acquire(claim("deploy", "here", false))
+        .await
+        .unwrap();
+    let held = rollback
+        .acquire(claim("rollback", "here", true))
+        .await
+        .unwrap();
+    locked(deploy.renew(lost.token, TTL).await);
+    let said = locked(other.acquire(claim("rollback", "here", true)).await);
+    assert!(said.contains("rollback by ada"), "{said}");
+    assert_eq!(other.lease().await.unwrap(), Some(held));
+}
+
+#[tokio::test]
+async fn a_damaged_or_newer_lease_is_named() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    ledger.append(draft(None, "a")).await.unwrap();
+    for (text, says) in [
+        ("{", "lease.json"),
+        ("{\"v\":9,\"token\":1,\"holder\":null}", "newer Switchback"),
+    ] {
+        fs::write(Home::of(&place.live).lease(), text).unwrap();
+        let error = ledger.lease().await.unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_ledger_cut_anywhere_reads_as_its_whole_lines(count in 1usize..5, cut in 0usize..4000) {
+        let mut bytes = Vec::new();
+        let mut ends = vec![0];
+        for seq in 1..=count as u64 {
+            let record = Record {
+                v: VERSION,
+                seq,
+                at: chrono::DateTime::from_timestamp(0, 0).unwrap(),
+                operation: "run".into(),
+                token: None,
+                by: actor("ada", "here"),
+                entry: Entry::Resumed { reason: "é \"x\"\n".into() },
+            };
+            serde_json::to_writer(&mut bytes, &record).unwrap();
+            ends.push(bytes.len());
+            bytes.push(b'\n');
+        }
+        let cut = cut % (bytes.len() + 1);
+        let found = scan(&bytes[..cut]).unwrap();
+        let whole = ends.iter().skip(1).filter(|end| **end <= cut).count();
+        prop_assert_eq!(found.records.len(), whole);
+        prop_assert!(found.whole <= cut as u64);
+    }
+}
