@@ -21,7 +21,7 @@ help: ## List the targets (the default)
 .PHONY: demo
 demo: .venv/ready release ## Deploy, notice and roll back a silent bug in a small dbt project
 	timeout --foreground -k 10 $(DEMO_TIMEOUT) \
-		$(SWITCHBACK) demo --dbt-executable "$(DBT)" $(if $(DEMO_DIR),--project-dir "$(DEMO_DIR)")
+		$(SWITCHBACK) demo --dbt-executable "$(DBT)" $(if $(DEMO_DIR),--dir "$(DEMO_DIR)")
 
 .PHONY: test
 test: .venv/ready .venv-oldest/ready ## Run every test, with the newest and the oldest supported dbt

@@ -1,22 +1,37 @@
 //! The site: everything a verb works with, put together from the configuration. The only place
 //! that knows which adapters there are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use crate::adapter::checkout::{self, Checkout};
-use crate::adapter::dbt::{self, DbtProject};
-use crate::adapter::duckdb::{DuckDb, FileLedger};
+use crate::adapter::dbt::DbtProject;
+use crate::adapter::dbt::commands::{check_commands, split_command};
+use crate::adapter::dbt::locate;
+use crate::adapter::duckdb::{self, DuckDb, FileLedger};
 use crate::config::Config;
 use crate::config::file::Isolation;
 use crate::domain::journal::Actor;
 use crate::domain::name::RunId;
 use crate::engine::{Engine, Rules, Tale};
 use crate::failure::{Failure, Outcome};
-use crate::ports::{Claim, Dbt, Event, Halt, Ledger, Observer, Token, Warehouse};
+use crate::ports::{Claim, Clock, Dbt, Event, Halt, Ledger, Observer, Token, Warehouse};
+
+/// How long one query of ours may take: gates count rows, which on DuckDB is quick.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The machine's clock.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+}
 
 /// Everything a verb works with.
 pub struct Site {
@@ -70,7 +85,7 @@ impl Site {
         let Surroundings { cwd, env, observer, halt, options } = around;
         let commands = split(&config.dbt_commands)?;
         let checks = split(&config.post_deploy_commands)?;
-        let settings = dbt::Settings {
+        let settings = locate::Settings {
             project_dir: config.project_dir.clone(),
             profiles_dir: config.profiles_dir.clone(),
             profile: config.profile.clone(),
@@ -80,16 +95,22 @@ impl Site {
             redirect_env: config.redirect_env.clone(),
             redirect_vars: config.redirect_vars.clone(),
         };
-        let project =
-            DbtProject::open(settings, env.clone(), &cwd, observer.clone(), commands.clone())?;
+        let project = DbtProject::open(
+            settings,
+            env.clone(),
+            cwd.clone(),
+            observer.clone(),
+            commands.clone(),
+        )
+        .await?;
         let located = project.located();
-        let kind = located.adapter_type().to_owned();
+        let kind = located.adapter.clone();
         if kind != "duckdb" {
             return Err(Failure::usage(format!(
                 "profile `{}`, target `{}` is of type `{kind}`, which this version of Switchback \
                  does not deploy to; allowed is duckdb",
-                located.profile_name(),
-                located.target_name()
+                located.profile,
+                located.target
             ))
             .next("choose another target with --target"));
         }
@@ -101,24 +122,31 @@ impl Site {
         }
         let described = format!(
             "{} (profile {}, target {})",
-            located.project_dir().display(),
-            located.profile_name(),
-            located.target_name()
+            located.project_dir.display(),
+            located.profile,
+            located.target
         );
         let path = located.text("path")?.unwrap_or_default();
-        let checkout = checkout::of(located.project_dir()).await;
-        let python = project.python()?;
-        let warehouse =
-            DuckDb::open(&path, &cwd, env("HOME").map(PathBuf::from).as_deref(), python, config.allow.wal)?;
-        let ledger = FileLedger::beside(warehouse.live_file());
-        let dbt_version = project.version().await;
+        let checkout = checkout::of(&located.project_dir).await;
+        let warehouse = DuckDb::open(duckdb::Settings {
+            path,
+            cwd,
+            home: env("HOME").map(PathBuf::from),
+            python: project.python()?,
+            allow_wal: config.allow.wal,
+            query_timeout: QUERY_TIMEOUT,
+        })?;
+        let actor = actor(env.as_ref());
+        let live = &warehouse.live_file().path;
+        let ledger = FileLedger::open(live, actor.host.clone(), Rc::new(SystemClock));
+        let dbt_version = Ok(project.version().to_owned());
         Ok(Self {
             config,
             warehouse: Box::new(warehouse),
             ledger: Box::new(ledger),
             dbt: Box::new(project),
             observer,
-            actor: actor(env.as_ref()),
+            actor,
             run: run_id(),
             halt,
             commands,
@@ -201,8 +229,8 @@ impl Site {
 
 fn split(commands: &[String]) -> Outcome<Vec<Vec<String>>> {
     let split: Vec<Vec<String>> =
-        commands.iter().map(|command| dbt::split_command(command)).collect::<Outcome<_>>()?;
-    dbt::check_commands(&split)?;
+        commands.iter().map(|command| split_command(command)).collect::<Outcome<_>>()?;
+    check_commands(&split)?;
     Ok(split)
 }
 
@@ -228,10 +256,4 @@ fn run_id() -> RunId {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
     RunId(format!("{}-{}", since.as_micros(), std::process::id()))
-}
-
-/// The path of a file under the project, for messages.
-#[must_use]
-pub fn shown(path: &Path) -> String {
-    path.display().to_string()
 }
