@@ -1,1 +1,2 @@
 //! The dbt project behind the `Dbt` port.
+pub mod jinja;
