@@ -191,14 +191,14 @@ impl Raw<'_> {
         manifest
     }
 
-    /// The file of every node, relative to the project; results name nodes that write nothing too.
+    /// A node's file, relative to the project; results name nodes that write nothing too.
     #[must_use]
-    pub fn files(&self, reading: &Reading) -> BTreeMap<String, String> {
-        [&self.nodes, &self.functions, &self.sources]
+    pub fn file_of(&self, unique_id: &str, reading: &Reading) -> Option<String> {
+        let id = Text(unique_id.into());
+        let found = [&self.nodes, &self.functions, &self.sources]
             .into_iter()
-            .flatten()
-            .map(|(id, raw)| (id.to_string(), self.file(raw, reading)))
-            .collect()
+            .find_map(|nodes| nodes.get(&id))?;
+        Some(self.file(found, reading))
     }
 
     fn file(&self, raw: &RawNode<'_>, reading: &Reading) -> String {

@@ -2,8 +2,6 @@
 //!
 //! May import `domain` and its sibling `mapped`.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use super::mapped::{Text, or_default};
@@ -35,8 +33,8 @@ struct RawResult<'a> {
 }
 
 impl RawResults<'_> {
-    /// Adds the results to a summary. `files` tells each node's file.
-    pub fn add_to(&self, summary: &mut DbtSummary, files: &BTreeMap<String, String>) {
+    /// Adds the results to a summary; the nodes' files are the manifest's to tell.
+    pub fn add_to(&self, summary: &mut DbtSummary) {
         for raw in &self.results {
             *summary.counts.entry(raw.status.to_string()).or_default() += 1;
             let message = raw.message.as_ref().or(raw.error.as_ref());
@@ -44,7 +42,7 @@ impl RawResults<'_> {
                 unique_id: raw.unique_id.to_string(),
                 status: raw.status.to_string(),
                 message: message.map(ToString::to_string),
-                file: files.get(&*raw.unique_id).cloned(),
+                file: None,
                 seconds: raw.execution_time,
             };
             if result.failed() && summary.failures.len() < KEPT {
@@ -59,20 +57,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_are_counted_and_failures_kept_with_their_files() {
+    fn results_are_counted_and_failures_kept() {
         let text = r#"{"metadata": {}, "results": [
           {"unique_id": "model.shop.a", "status": "success", "message": "OK", "execution_time": 0.5},
           {"unique_id": "test.shop.t", "status": "fail", "message": "Got 3 \"rows\"", "execution_time": 1.5},
           {"unique_id": "source.shop.s", "status": "runtime error", "error": "no such table"},
           {"unique_id": "model.shop.b", "status": "skipped", "message": null}], "elapsed_time": 2}"#;
         let raw: RawResults<'_> = serde_json::from_str(text).unwrap();
-        let files = BTreeMap::from([("test.shop.t".to_owned(), "models/a.yml".to_owned())]);
         let mut summary = DbtSummary::default();
-        raw.add_to(&mut summary, &files);
+        raw.add_to(&mut summary);
         assert_eq!(summary.counts["success"], 1);
         assert_eq!(summary.counts["skipped"], 1);
         assert_eq!(summary.failures.len(), 2);
-        assert_eq!(summary.failures[0].file.as_deref(), Some("models/a.yml"));
         assert_eq!(
             summary.failures[0].message.as_deref(),
             Some("Got 3 \"rows\"")
