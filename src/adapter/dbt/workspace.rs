@@ -1,0 +1,116 @@
+//! The private temporary directory of a run: per side (production, build) a profile, a target path
+//! and a place for logs. It goes when the run goes.
+//!
+//! May import `failure`, `ports` and its siblings `locate` and `splice`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use tempfile::TempDir;
+
+use super::locate::Located;
+use super::splice::{Place, splice};
+use crate::failure::Outcome;
+use crate::ports::Redirect;
+
+/// Which of the two parses, profiles and target paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// As production.
+    Production,
+    /// As the build.
+    Build,
+}
+
+/// The directory, readable by us alone.
+#[derive(Debug)]
+pub struct Workspace {
+    dir: TempDir,
+}
+
+impl Workspace {
+    /// A fresh one.
+    pub fn new() -> Outcome<Self> {
+        let dir = tempfile::Builder::new().prefix("switchback-").tempdir();
+        let dir = dir.context("a temporary directory cannot be made")?;
+        Ok(Self { dir })
+    }
+
+    fn side(&self, side: Side) -> PathBuf {
+        self.dir.path().join(match side {
+            Side::Production => "production",
+            Side::Build => "build",
+        })
+    }
+
+    /// The side's target path.
+    pub fn target(&self, side: Side) -> PathBuf {
+        self.side(side).join("target")
+    }
+
+    /// The side's profiles directory.
+    pub fn profiles(&self, side: Side) -> PathBuf {
+        self.side(side).join("profiles")
+    }
+
+    /// Where the side's parse logs.
+    pub fn logs(&self, side: Side) -> PathBuf {
+        self.side(side).join("logs")
+    }
+
+    /// Empties the target paths: a parse must begin from nothing.
+    pub fn clear(&self) -> Outcome<()> {
+        for side in [Side::Production, Side::Build] {
+            let target = self.target(side);
+            if target.exists() {
+                fs::remove_dir_all(&target).context("an old parse cannot be removed")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a side's profile.
+    pub fn write_profile(&self, side: Side, text: &str, located: &Located) -> Outcome<()> {
+        let dir = self.profiles(side);
+        let write = || -> std::io::Result<()> {
+            fs::create_dir_all(&dir)?;
+            fs::create_dir_all(self.target(side))?;
+            fs::write(dir.join("profiles.yml"), text)
+        };
+        write().context("the generated profile cannot be written")?;
+        // dbt's usage statistics count users by this file; without it every run is a new one.
+        let user = located.profiles_file.parent().unwrap_or(Path::new("."));
+        let _ = fs::copy(user.join(".user.yml"), dir.join(".user.yml"));
+        Ok(())
+    }
+}
+
+/// The profile under which dbt writes to the build.
+pub fn redirected(located: &Located, redirect: &Redirect) -> Outcome<String> {
+    splice(
+        &located.profiles_text,
+        &Place {
+            profile: &located.profile,
+            target: &located.target,
+            keys: &[redirect.key],
+        },
+        &redirect.value,
+    )
+}
+
+/// The profile under which dbt can only read production, where the warehouse has one.
+pub fn read_only(located: &Located) -> Outcome<String> {
+    if located.adapter != "duckdb" {
+        return Ok(located.profiles_text.clone());
+    }
+    splice(
+        &located.profiles_text,
+        &Place {
+            profile: &located.profile,
+            target: &located.target,
+            keys: &["config_options", "access_mode"],
+        },
+        "READ_ONLY",
+    )
+}
