@@ -11,6 +11,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -40,7 +41,14 @@ pub struct Ended {
 pub async fn main(arguments: Vec<String>) -> ExitCode {
     ExitCode::from(match parse(&arguments) {
         Parsed::Text(text, code) => {
-            print(if code == 0 { Stream::Out } else { Stream::Error }, &text);
+            print(
+                if code == 0 {
+                    Stream::Out
+                } else {
+                    Stream::Error
+                },
+                &text,
+            );
             if code != 0 && wants_json(&arguments) {
                 let failure = Failure::usage(text.trim().to_owned());
                 print(Stream::Out, &format!("{}\n", failure_json(&failure)));
@@ -78,14 +86,20 @@ async fn run(invocation: &Invocation) -> Outcome<Answer> {
     let config = Config::load(&invocation.given, &cwd)?;
     let observer = Rc::new(progress::Progress::to_stderr());
     let halt = watch_signals()?;
-    let one = |name: &str| invocation.given.get(name).and_then(|values| values.last()).cloned();
+    let one = |name: &str| {
+        invocation
+            .given
+            .get(name)
+            .and_then(|values| values.last())
+            .cloned()
+    };
     if invocation.verb == "demo" {
         let dir = one("dir").map(PathBuf::from);
         return demo::run(dir, &config.dbt_executable, observer, halt).await;
     }
     let around = Surroundings {
         cwd,
-        env: Rc::new(|name: &str| std::env::var(name).ok()),
+        env: Arc::new(|name: &str| std::env::var(name).ok()),
         observer: observer.clone(),
         halt,
         options: invocation.options_again(),
@@ -109,7 +123,9 @@ async fn run(invocation: &Invocation) -> Outcome<Answer> {
         "hold" => hold::hold(&site).await,
         "resume" => hold::resume(&site).await,
         "doctor" => doctor::run(&site).await,
-        other => Err(Failure::usage(format!("there is no verb `{other}`")).next("switchback --help")),
+        other => {
+            Err(Failure::usage(format!("there is no verb `{other}`")).next("switchback --help"))
+        }
     };
     observer.finish();
     answer
@@ -152,7 +168,9 @@ fn say(result: &Outcome<Answer>, format: Format) {
 
 fn wants_json(arguments: &[String]) -> bool {
     arguments.iter().any(|argument| argument == "--format=json")
-        || arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+        || arguments
+            .windows(2)
+            .any(|pair| pair[0] == "--format" && pair[1] == "json")
 }
 
 /// Where text goes.

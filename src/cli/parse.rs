@@ -29,8 +29,14 @@ pub enum Parsed {
 }
 
 /// The options that say *where*, which a command that is suggested has to repeat.
-const PLACE: &[&str] =
-    &["project-dir", "profiles-dir", "profile", "target", "config", "dbt-executable"];
+const PLACE: &[&str] = &[
+    "project-dir",
+    "profiles-dir",
+    "profile",
+    "target",
+    "config",
+    "dbt-executable",
+];
 
 impl Invocation {
     /// The options that say where, as they have to be typed again.
@@ -65,14 +71,21 @@ pub fn parse(arguments: &[String]) -> Parsed {
     let matches = match command().try_get_matches_from(full) {
         Ok(matches) => matches,
         Err(error) => {
-            let code = if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
+            let code = if error.use_stderr() {
+                Kind::Usage.exit_code()
+            } else {
+                0
+            };
             return Parsed::Text(error.render().to_string(), code);
         }
     };
     let Some((verb, matches)) = matches.subcommand() else {
         return Parsed::Text(command().render_help().to_string(), Kind::Usage.exit_code());
     };
-    let mut invocation = Invocation { verb: verb.to_owned(), ..Invocation::default() };
+    let mut invocation = Invocation {
+        verb: verb.to_owned(),
+        ..Invocation::default()
+    };
     for option in OPTIONS.iter().filter(|option| option.is_for(verb)) {
         let values: Vec<String> = match option.shape {
             Shape::Flag if matches.get_flag(option.name) => vec!["true".to_owned()],
@@ -105,7 +118,10 @@ fn command() -> Command {
         let (least, most) = verb.releases;
         if most > 0 {
             let help = "A release, such as r3";
-            let arg = Arg::new("release").value_name("rN").num_args(least..=most).help(help);
+            let arg = Arg::new("release")
+                .value_name("rN")
+                .num_args(least..=most)
+                .help(help);
             command = command.arg(arg);
         }
         for option in OPTIONS.iter().filter(|option| option.is_for(verb.name)) {
@@ -173,6 +189,9 @@ mod tests {
     #[test]
     fn where_options_are_repeated_with_shell_quotes() {
         let invocation = run("status --target prod --project-dir it's");
-        assert_eq!(invocation.options_again(), r"--project-dir 'it'\''s' --target prod");
+        assert_eq!(
+            invocation.options_again(),
+            r"--project-dir 'it'\''s' --target prod"
+        );
     }
 }

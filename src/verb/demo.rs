@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -71,7 +72,11 @@ pub async fn run(
 ) -> Outcome<Answer> {
     let folder = choose(folder)?;
     write(&folder, dbt)?;
-    let demo = Demo { folder, observer, halt };
+    let demo = Demo {
+        folder,
+        observer,
+        halt,
+    };
     demo.tell(&format!("A small shop is in {}", demo.folder.display()));
     demo.commit("Count what the shop earns").await;
 
@@ -85,14 +90,21 @@ pub async fn run(
     demo.switchback(&["deploy"], 0).await?;
     let wrong = demo.ask().await?;
     if right == wrong {
-        return Err(Failure::new(Kind::Unexpected, "the demo's bug changed nothing"));
+        return Err(Failure::new(
+            Kind::Unexpected,
+            "the demo's bug changed nothing",
+        ));
     }
     demo.tell("Refunds count as revenue now. Nobody was told; the numbers are simply wrong.");
 
     demo.tell("\n── 3. Take it back ──");
-    demo.switchback(&["rollback", "--reason", "refunds count as revenue"], 0).await?;
+    demo.switchback(&["rollback", "--reason", "refunds count as revenue"], 0)
+        .await?;
     if demo.ask().await? != right {
-        return Err(Failure::new(Kind::Unexpected, "the rollback did not bring the numbers back"));
+        return Err(Failure::new(
+            Kind::Unexpected,
+            "the rollback did not bring the numbers back",
+        ));
     }
 
     demo.tell("\n── 4. The next schedule tries to publish the same code again: it is held ──");
@@ -103,7 +115,10 @@ pub async fn run(
     demo.commit("Subtract refunds in the single pass").await;
     demo.switchback(&["deploy"], 0).await?;
     if demo.ask().await? != right {
-        return Err(Failure::new(Kind::Unexpected, "the fix does not give the right numbers"));
+        return Err(Failure::new(
+            Kind::Unexpected,
+            "the fix does not give the right numbers",
+        ));
     }
     demo.switchback(&["releases"], 0).await?;
     Ok(Answer::Said(Word::Finished, demo.what_next()))
@@ -123,7 +138,13 @@ fn choose(folder: Option<PathBuf>) -> Outcome<PathBuf> {
         .next("name another folder, or leave --dir out")),
         Some(folder) => absolute(folder),
         None => (1..)
-            .map(|n| if n == 1 { "switchback-demo".into() } else { format!("switchback-demo-{n}") })
+            .map(|n| {
+                if n == 1 {
+                    "switchback-demo".into()
+                } else {
+                    format!("switchback-demo-{n}")
+                }
+            })
             .map(PathBuf::from)
             .find(|path| !path.exists())
             .map_or_else(|| Err(Failure::usage("no folder is free here")), absolute),
@@ -147,16 +168,25 @@ fn write(folder: &Path, dbt: &str) -> Outcome<()> {
     );
     let profile = |text: &str| text.replace("\"@DB_PATH@\"", &format!("'{}'", quoted(&database)));
     for (path, text) in PROJECT {
-        put(&folder.join(path), &if *path == "profiles.yml" { profile(text) } else { (*text).to_owned() })?;
+        put(
+            &folder.join(path),
+            &if *path == "profiles.yml" {
+                profile(text)
+            } else {
+                (*text).to_owned()
+            },
+        )?;
     }
     put(&folder.join("switchback.yml"), &configuration)
 }
 
 fn put(path: &Path, text: &str) -> Outcome<()> {
     let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text)).map_err(|error| {
-        Failure::usage(format!("{} cannot be written", path.display())).because(error.into())
-    })
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(path, text))
+        .map_err(|error| {
+            Failure::usage(format!("{} cannot be written", path.display())).because(error.into())
+        })
 }
 
 impl Demo {
@@ -183,7 +213,11 @@ impl Demo {
                 .kill_on_drop(true);
             command
         };
-        for arguments in [&["init", "-q"][..], &["add", "-A"], &["commit", "-qm", message]] {
+        for arguments in [
+            &["init", "-q"][..],
+            &["add", "-A"],
+            &["commit", "-qm", message],
+        ] {
             let _ = tokio::time::timeout(PATIENCE, git(arguments).status()).await;
         }
     }
@@ -192,7 +226,13 @@ impl Demo {
     async fn switchback(&self, arguments: &[&str], expected: u8) -> Outcome<()> {
         let typed: Vec<String> = arguments
             .iter()
-            .map(|word| if word.contains(' ') { format!("\"{word}\"") } else { (*word).to_owned() })
+            .map(|word| {
+                if word.contains(' ') {
+                    format!("\"{word}\"")
+                } else {
+                    (*word).to_owned()
+                }
+            })
             .collect();
         self.tell(&format!("\n$ switchback {}", typed.join(" ")));
         let program = std::env::current_exe().map_err(anyhow::Error::from)?;
@@ -220,12 +260,20 @@ impl Demo {
         if code == Some(i32::from(expected)) {
             return Ok(());
         }
-        let got = code.map_or("a signal or the time-out".to_owned(), |code| code.to_string());
+        let got = code.map_or("a signal or the time-out".to_owned(), |code| {
+            code.to_string()
+        });
         Err(Failure::new(
             Kind::Unexpected,
-            format!("`switchback {}` ended with {got}, not {expected}", typed.join(" ")),
+            format!(
+                "`switchback {}` ended with {got}, not {expected}",
+                typed.join(" ")
+            ),
         )
-        .production(format!("only the demo's own folder was touched: {}", self.folder.display()))
+        .production(format!(
+            "only the demo's own folder was touched: {}",
+            self.folder.display()
+        ))
         .next("read what is above; `dbt --version` and `switchback doctor` may help"))
     }
 
@@ -238,28 +286,40 @@ impl Demo {
         let config = Config::load(&given, &self.folder)?;
         let around = Surroundings {
             cwd: self.folder.clone(),
-            env: Rc::new(|name: &str| std::env::var(name).ok()),
+            env: Arc::new(|name: &str| std::env::var(name).ok()),
             observer: self.observer.clone(),
             halt: self.halt.clone(),
             options: String::new(),
         };
         let site = Site::open(config, around).await?;
         let live = site.warehouse.live()[0].clone();
-        let rows = site.warehouse.query(&live, QUERY, 100).await.map_err(Failure::from)?;
+        let rows = site
+            .warehouse
+            .query(&live, QUERY, 100)
+            .await
+            .map_err(Failure::from)?;
         self.tell("\nWhat did the shop earn each month?");
-        let line = |values: Vec<&str>| {
-            values.iter().fold(String::new(), |text, value| format!("{text}  {value:>10}"))
+        let aligned = |values: Vec<&str>| {
+            values
+                .iter()
+                .fold(String::new(), |text, value| format!("{text}  {value:>10}"))
         };
-        self.tell(&line(rows.columns.iter().map(String::as_str).collect()));
+        self.tell(&aligned(rows.columns.iter().map(String::as_str).collect()));
         for row in &rows.rows {
-            self.tell(&line(row.iter().map(|value| value.as_deref().unwrap_or("")).collect()));
+            self.tell(&aligned(
+                row.iter()
+                    .map(|value| value.as_deref().unwrap_or(""))
+                    .collect(),
+            ));
         }
         Ok(rows.rows)
     }
 
     fn what_next(&self) -> String {
-        let program = std::env::current_exe()
-            .map_or_else(|_| "switchback".to_owned(), |path| path.display().to_string());
+        let program = std::env::current_exe().map_or_else(
+            |_| "switchback".to_owned(),
+            |path| path.display().to_string(),
+        );
         format!(
             "\nThat was the whole loop. Go on where it stopped:\n\
              \n\

@@ -35,7 +35,10 @@ pub struct View {
 pub async fn look(site: &Site) -> Outcome<View> {
     let history = History::fold(&site.ledger.load().await?);
     let observation = site.warehouse.observe().await?;
-    Ok(View { history, observation })
+    Ok(View {
+        history,
+        observation,
+    })
 }
 
 impl View {
@@ -73,7 +76,9 @@ pub async fn refuse_unsettled(site: &Site, history: &History) -> Outcome<()> {
     {
         return Err(locked(&lease));
     }
-    let Some(open) = &history.open else { return Ok(()) };
+    let Some(open) = &history.open else {
+        return Ok(());
+    };
     let step = open.step.as_deref().unwrap_or("its beginning");
     Err(Failure::new(
         Kind::Unfinished,
@@ -92,8 +97,10 @@ pub async fn refuse_unsettled(site: &Site, history: &History) -> Outcome<()> {
 /// The failure of meeting another run's lease.
 #[must_use]
 pub fn locked(lease: &Lease) -> Failure {
-    let reason =
-        lease.reason.as_ref().map_or_else(String::new, |reason| format!(", because: {reason}"));
+    let reason = lease
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(", because: {reason}"));
     Failure::new(
         Kind::Locked,
         format!(

@@ -18,10 +18,14 @@ pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
     let view = look(site).await?;
     refuse_unsettled(site, &view.history).await?;
     let keep = site.config.keep_releases;
-    let plan =
-        view.plan(site, |ground| planner::promote(ground, wanted, &site.checks, keep))?;
+    let plan = view.plan(site, |ground| {
+        planner::promote(ground, wanted, &site.checks, keep)
+    })?;
     let waiting = view.history.release(plan.release).cloned().ok_or_else(|| {
-        Failure::new(Kind::Unexpected, format!("{} is not in the ledger", plan.release))
+        Failure::new(
+            Kind::Unexpected,
+            format!("{} is not in the ledger", plan.release),
+        )
     })?;
     if let Some(failure) = held(&view.history, waiting.fingerprint.as_ref()) {
         return Err(untouched(failure, &view, site));
@@ -58,11 +62,14 @@ pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
         .under_lease("promote", false, async |token| {
             let view = look(site).await?;
             refuse_unsettled(site, &view.history).await?;
-            let again =
-                view.plan(site, |ground| planner::promote(ground, wanted, &site.checks, keep))?;
+            let again = view.plan(site, |ground| {
+                planner::promote(ground, wanted, &site.checks, keep)
+            })?;
             if again != plan {
-                return Err(Failure::new(Kind::Locked, "another run changed this environment")
-                    .next(site.command("status", "")));
+                return Err(
+                    Failure::new(Kind::Locked, "another run changed this environment")
+                        .next(site.command("status", "")),
+                );
             }
             let mut engine = site.engine(token);
             engine.rules = Rules {
@@ -72,7 +79,12 @@ pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
             };
             engine.run(began.clone()).await?;
             changed.findings = std::mem::take(&mut engine.tale.findings);
-            changed.notes = engine.tale.drift.iter().map(|d| format!("accepted drift: {d}")).collect();
+            changed.notes = engine
+                .tale
+                .drift
+                .iter()
+                .map(|d| format!("accepted drift: {d}"))
+                .collect();
             look(site).await
         })
         .await?;

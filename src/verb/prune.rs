@@ -19,7 +19,11 @@ pub async fn run(site: &Site, named: &[ReleaseId]) -> Outcome<Answer> {
     let keep = site.config.keep_releases;
     let plan = view.plan(site, |ground| planner::prune(ground, named, keep))?;
     let mut changed = Changed {
-        word: if site.config.dry_run { Word::Planned } else { Word::NothingToDo },
+        word: if site.config.dry_run {
+            Word::Planned
+        } else {
+            Word::NothingToDo
+        },
         live: view.live(site),
         previous: None,
         plan: Some(plan.clone()),
@@ -39,8 +43,10 @@ pub async fn run(site: &Site, named: &[ReleaseId]) -> Outcome<Answer> {
         let view = look(site).await?;
         refuse_unsettled(site, &view.history).await?;
         if view.plan(site, |ground| planner::prune(ground, named, keep))? != plan {
-            return Err(Failure::new(Kind::Locked, "another run changed this environment")
-                .next(site.command("status", "")));
+            return Err(
+                Failure::new(Kind::Locked, "another run changed this environment")
+                    .next(site.command("status", "")),
+            );
         }
         let began = Began {
             plan: plan.clone(),
@@ -56,7 +62,11 @@ pub async fn run(site: &Site, named: &[ReleaseId]) -> Outcome<Answer> {
     })
     .await?;
     changed.word = Word::Pruned;
-    changed.notes = plan.steps.iter().map(|planned| planned.step.key()).collect();
+    changed.notes = plan
+        .steps
+        .iter()
+        .map(|planned| planned.step.key())
+        .collect();
     changed.seconds = started.elapsed().as_secs_f64();
     Ok(Answer::Changed(Box::new(changed)))
 }

@@ -22,7 +22,10 @@ pub async fn run(site: &Site) -> Outcome<Answer> {
         .values()
         .rev()
         .filter(|release| {
-            !matches!(release.state, ReleaseState::Abandoned | ReleaseState::Building)
+            !matches!(
+                release.state,
+                ReleaseState::Abandoned | ReleaseState::Building
+            )
         })
         .map(|release| row(site, &view, release, live, previous, &kept))
         .collect();

@@ -29,9 +29,11 @@ struct Prepared {
 pub async fn run(site: &Site, to: Option<&str>) -> Outcome<Answer> {
     let started = Instant::now();
     if site.config.reason.is_none() && !site.config.dry_run {
-        return Err(Failure::usage("a rollback needs a reason: it is what the next person reads")
-            .production("nothing was touched")
-            .next(site.command("rollback", "--reason \"what is wrong\"")));
+        return Err(
+            Failure::usage("a rollback needs a reason: it is what the next person reads")
+                .production("nothing was touched")
+                .next(site.command("rollback", "--reason \"what is wrong\"")),
+        );
     }
     let wish = Wish::parse(to.unwrap_or_default());
     let first = prepare(site, &wish).await;
@@ -52,7 +54,10 @@ pub async fn run(site: &Site, to: Option<&str>) -> Outcome<Answer> {
             let mut prepared = prepare(site, &wish).await?;
             refuse_loss(site, &prepared)?;
             let mut engine = site.engine(token);
-            engine.rules = Rules { baseline: prepared.baseline.clone(), ..site.rules() };
+            engine.rules = Rules {
+                baseline: prepared.baseline.clone(),
+                ..site.rules()
+            };
             engine.run(begin(site, &prepared)?).await?;
             prepared.view = look(site).await?;
             Ok(prepared)
@@ -64,13 +69,18 @@ pub async fn run(site: &Site, to: Option<&str>) -> Outcome<Answer> {
 
 async fn prepare(site: &Site, wish: &Wish) -> Outcome<Prepared> {
     let view = look(site).await?;
-    let live = view.plan(site, standing)?.release.or_else(|| view.history.claimed_live());
+    let live = view
+        .plan(site, standing)?
+        .release
+        .or_else(|| view.history.claimed_live());
     let Some(live) = live else {
         return view.plan(site, |_| Err(Obstacle::NothingLive));
     };
-    if let (Wish::Previous, Some(last), true) =
-        (wish, view.history.standing_rollback(), view.history.hold.is_some())
-    {
+    if let (Wish::Previous, Some(last), true) = (
+        wish,
+        view.history.standing_rollback(),
+        view.history.hold.is_some(),
+    ) {
         return Err(untouched(
             Failure::new(
                 Kind::Held,
@@ -94,7 +104,11 @@ async fn prepare(site: &Site, wish: &Wish) -> Outcome<Prepared> {
     }
     let target = resolve(wish, &view.history, live).map_err(|no_target| {
         let failure = Failure::usage(no_target.to_string());
-        untouched(failure.next(format!("targets: {}", targets(&view, live))), &view, site)
+        untouched(
+            failure.next(format!("targets: {}", targets(&view, live))),
+            &view,
+            site,
+        )
     })?;
     let plan = view.plan(site, |ground| planner::rollback(ground, target))?;
     let baseline = match plan.displaces {
@@ -102,7 +116,12 @@ async fn prepare(site: &Site, wish: &Wish) -> Outcome<Prepared> {
         None => None,
     };
     let loss = lost(site, &view, &plan).await?;
-    Ok(Prepared { view, plan, loss, baseline })
+    Ok(Prepared {
+        view,
+        plan,
+        loss,
+        baseline,
+    })
 }
 
 /// The releases whose content is kept, newest first.
@@ -118,11 +137,17 @@ fn targets(view: &View, live: ReleaseId) -> String {
         .rev()
         .map(|release| release.to_string())
         .collect();
-    if kept.is_empty() { "none is kept".to_owned() } else { kept.join(", ") }
+    if kept.is_empty() {
+        "none is kept".to_owned()
+    } else {
+        kept.join(", ")
+    }
 }
 
 async fn lost(site: &Site, view: &View, plan: &Plan) -> Outcome<Loss> {
-    let Some(Step::Swap { pairs, .. }) = plan.swap() else { return Ok(Loss::default()) };
+    let Some(Step::Swap { pairs, .. }) = plan.swap() else {
+        return Ok(Loss::default());
+    };
     let (mut live, mut target) = (Inventory::new(), Inventory::new());
     for pair in pairs {
         live.extend(site.warehouse.inventory(&pair.live).await?);
@@ -158,10 +183,16 @@ fn refuse_loss(site: &Site, prepared: &Prepared) -> Outcome<()> {
         list("snapshot versions", &prepared.loss.snapshot_versions),
         list("not written by dbt", &prepared.loss.not_written_by_dbt),
     ));
-    let kept = prepared.plan.displaces.map_or(String::new(), |old| format!(" (they stay in {old})"));
+    let kept = prepared
+        .plan
+        .displaces
+        .map_or(String::new(), |old| format!(" (they stay in {old})"));
     let to = format!("--to {} --reason TEXT --allow-loss", prepared.plan.release);
     Err(untouched(
-        failure.next(format!("accept that{kept} with: {}", site.command("rollback", &to))),
+        failure.next(format!(
+            "accept that{kept} with: {}",
+            site.command("rollback", &to)
+        )),
         &prepared.view,
         site,
     ))
@@ -181,7 +212,9 @@ fn begin(site: &Site, prepared: &Prepared) -> Outcome<Began> {
 }
 
 fn answer(site: &Site, word: Word, prepared: Prepared, started: Instant) -> Answer {
-    let Prepared { view, plan, loss, .. } = prepared;
+    let Prepared {
+        view, plan, loss, ..
+    } = prepared;
     let next = match (word, plan.displaces) {
         (Word::RolledBack, Some(old)) => Some(format!(
             "bring {old} forward again with: {}",
@@ -199,7 +232,8 @@ fn answer(site: &Site, word: Word, prepared: Prepared, started: Instant) -> Answ
         previous: if word == Word::RolledBack {
             previous(&view, &plan)
         } else {
-            plan.displaces.map(|release| Shown::of(&view.history, release))
+            plan.displaces
+                .map(|release| Shown::of(&view.history, release))
         },
         plan: Some(plan),
         changes: Vec::new(),

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::adapter::checkout::{self, Checkout};
 use crate::adapter::dbt::DbtProject;
 use crate::adapter::dbt::commands::{check_commands, split_command};
+use crate::adapter::dbt::jinja::Env;
 use crate::adapter::dbt::locate;
 use crate::adapter::duckdb::{self, DuckDb, FileLedger};
 use crate::config::Config;
@@ -59,8 +60,8 @@ pub struct Site {
     pub checkout: Checkout,
     /// The project and its target, for people.
     pub project: String,
-    /// dbt's version, or why it cannot be told.
-    pub dbt_version: Outcome<String>,
+    /// dbt's version, as it reports it.
+    pub dbt_version: String,
     /// The options that made this site, as they have to be typed again.
     pub options: String,
 }
@@ -70,7 +71,7 @@ pub struct Surroundings {
     /// The current directory.
     pub cwd: PathBuf,
     /// The environment.
-    pub env: Rc<dyn Fn(&str) -> Option<String>>,
+    pub env: Env,
     /// Whoever watches.
     pub observer: Rc<dyn Observer>,
     /// Reasons to end early.
@@ -82,12 +83,18 @@ pub struct Surroundings {
 impl Site {
     /// Finds the project, its profile and its warehouse. Touches nothing.
     pub async fn open(config: Config, around: Surroundings) -> Outcome<Self> {
-        let Surroundings { cwd, env, observer, halt, options } = around;
+        let Surroundings {
+            cwd,
+            env,
+            observer,
+            halt,
+            options,
+        } = around;
         let commands = split(&config.dbt_commands)?;
         let checks = split(&config.post_deploy_commands)?;
         let settings = locate::Settings {
-            project_dir: config.project_dir.clone(),
-            profiles_dir: config.profiles_dir.clone(),
+            project_dir: config.project_dir.as_ref().map(PathBuf::from),
+            profiles_dir: config.profiles_dir.as_ref().map(PathBuf::from),
             profile: config.profile.clone(),
             target: config.target.clone(),
             dbt_executable: Some(config.dbt_executable.clone()),
@@ -109,8 +116,7 @@ impl Site {
             return Err(Failure::usage(format!(
                 "profile `{}`, target `{}` is of type `{kind}`, which this version of Switchback \
                  does not deploy to; allowed is duckdb",
-                located.profile,
-                located.target
+                located.profile, located.target
             ))
             .next("choose another target with --target"));
         }
@@ -139,7 +145,7 @@ impl Site {
         let actor = actor(env.as_ref());
         let live = &warehouse.live_file().path;
         let ledger = FileLedger::open(live, actor.host.clone(), Rc::new(SystemClock));
-        let dbt_version = Ok(project.version().to_owned());
+        let dbt_version = project.version().to_owned();
         Ok(Self {
             config,
             warehouse: Box::new(warehouse),
@@ -228,8 +234,10 @@ impl Site {
 }
 
 fn split(commands: &[String]) -> Outcome<Vec<Vec<String>>> {
-    let split: Vec<Vec<String>> =
-        commands.iter().map(|command| split_command(command)).collect::<Outcome<_>>()?;
+    let split: Vec<Vec<String>> = commands
+        .iter()
+        .map(|command| split_command(command))
+        .collect::<Outcome<_>>()?;
     check_commands(&split)?;
     Ok(split)
 }
@@ -240,14 +248,25 @@ fn actor(env: &dyn Fn(&str) -> Option<String>) -> Actor {
         .iter()
         .find_map(|key| env(key).filter(|value| !value.is_empty()))
         .unwrap_or_else(|| "unknown".to_owned());
-    let run_url = match (env("GITHUB_SERVER_URL"), env("GITHUB_REPOSITORY"), env("GITHUB_RUN_ID")) {
+    let run_url = match (
+        env("GITHUB_SERVER_URL"),
+        env("GITHUB_REPOSITORY"),
+        env("GITHUB_RUN_ID"),
+    ) {
         (Some(server), Some(repository), Some(run)) => {
             Some(format!("{server}/{repository}/actions/runs/{run}"))
         }
         _ => None,
     };
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    Actor { name, run_url, host }
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    Actor {
+        name,
+        run_url,
+        host,
+    }
 }
 
 /// Unique without a random source: no two processes of a host share a PID and a moment.
