@@ -205,7 +205,7 @@ fn a_failing_check_after_the_swap_swaps_back_by_itself() {
     world.deploy("1");
     let before = world.content();
     world.release("2");
-    world.configure("post-deploy-command: \"test --select nothing --vars '{fail_live: yes}'\"\n");
+    world.configure("post-deploy-command: \"test --vars '{fail_live: yes}'\"\n");
     let nodes = {
         let mut nodes = crate::world::shop("2");
         nodes.as_array_mut().unwrap().push(json!({
