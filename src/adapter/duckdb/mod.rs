@@ -32,6 +32,8 @@ mod slots;
 mod stamp;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod warehouse;
 
 pub use ledger::FileLedger;

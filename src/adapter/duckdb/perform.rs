@@ -19,7 +19,7 @@ use crate::failure::{Failure, Kind};
 use crate::ports::{Answer, PortError, Token};
 
 /// How long a file that others have open is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl DuckDb {
