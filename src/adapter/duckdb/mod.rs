@@ -35,6 +35,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod warehouse;
+mod words;
 
 pub use ledger::FileLedger;
 pub use path::{LiveFile, resolve};

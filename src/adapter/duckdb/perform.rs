@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::json;
 
-use super::child::{self, Trouble};
+use super::child::Trouble;
 use super::warehouse::DuckDb;
-use super::{access, copy, files, home, lease, slots, stamp};
+use super::{access, copy, files, home, lease, slots, stamp, words};
 use crate::domain::name::SlotName;
 use crate::domain::plan::Effect;
 use crate::failure::{Failure, Kind};
@@ -177,7 +177,7 @@ impl DuckDb {
                 kind,
                 message,
                 committed: false,
-            }) => Err(child::explain(path, &kind, &message).into()),
+            }) => Err(words::explain(path, &kind, &message).into()),
             Err(Trouble::Sql { message, .. } | Trouble::Lost(message)) => Err(PortError::Unknown(
                 anyhow::anyhow!("writing to {}: {message}", path.display()),
             )),

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::super::testing::{World, claim, refused};
 use super::super::{FileLedger, files};
 use crate::domain::name::{ReleaseId, Role, SlotName};
-use crate::domain::plan::{Effect, Step};
+use crate::domain::plan::{Effect, Pair, Step};
 use crate::domain::slot::Content;
 use crate::failure::Kind;
 use crate::ports::{Ledger, Token, Warehouse};
@@ -256,25 +256,34 @@ async fn a_full_disk_stops_the_clone_and_leaves_nothing_behind() {
     let Some(world) = World::new("a_full_disk_stops_the_clone").await else {
         return;
     };
-    let mount = |arguments: &[&str]| {
-        Command::new(arguments[0])
-            .args(&arguments[1..])
-            .status()
-            .is_ok_and(|status| status.success())
-    };
     let place = world.dir.path().join("small");
     fs::create_dir(&place).unwrap();
-    let name = place.to_str().unwrap();
-    if !mount(&["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", name]) {
+    let Some(_mounted) = Mounted::new(&["-t", "tmpfs", "-o", "size=3m", "tmpfs"], &place) else {
         eprintln!("SKIPPED: a_full_disk_stops_the_clone: this user may not mount a small disk");
         return;
-    }
-    let result = full_disk(&world, &place).await;
-    assert!(mount(&["umount", "-l", name]));
-    result.unwrap();
+    };
+    full_disk(&world, &place).await;
 }
 
-async fn full_disk(world: &World, place: &Path) -> Result<(), String> {
+/// Something mounted, until it is dropped.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn new(what: &[&str], place: &Path) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(what).arg(place).stderr(Stdio::null());
+        let mounted = mount.status().is_ok_and(|status| status.success());
+        mounted.then(|| Self(place.to_path_buf()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+async fn full_disk(world: &World, place: &Path) {
     let live = place.join("shop.duckdb");
     world.sql(
         &live,
@@ -284,19 +293,10 @@ async fn full_disk(world: &World, place: &Path) -> Result<(), String> {
     let duck = super::super::testing::open(&live, &world.python, false);
     let ledger = FileLedger::open(&live, "here", world.clock.clone());
     let fence = ledger.acquire(claim("deploy")).await.unwrap().token;
-    let expect = |ok: bool, what: String| if ok { Ok(()) } else { Err(what) };
-    let failure = duck
-        .preflight()
-        .await
-        .err()
-        .map(|failure| (failure.kind, failure.message));
-    expect(
-        failure
-            .as_ref()
-            .is_some_and(|f| f.0 == Kind::Stopped && f.1.contains("are free")),
-        format!("preflight: {failure:?}, {} bytes", before.len()),
-    )?;
-    let pair = crate::domain::plan::Pair {
+    let failure = duck.preflight().await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Stopped);
+    assert!(failure.message.contains("are free"), "{failure}");
+    let pair = Pair {
         live: duck.live()[0].clone(),
         other: duck
             .naming()
@@ -308,18 +308,47 @@ async fn full_disk(world: &World, place: &Path) -> Result<(), String> {
         attempt: 1,
         from_nothing: false,
     };
-    let answer = duck.perform(&duck.render(&clone), fence).await;
-    let failure = refused(answer);
-    expect(
-        failure.kind == Kind::Stopped && failure.message.contains("needs"),
-        failure.to_string(),
-    )?;
-    expect(
+    let failure = refused(duck.perform(&duck.render(&clone), fence).await);
+    assert_eq!(failure.kind, Kind::Stopped);
+    assert!(failure.message.contains("needs"), "{failure}");
+    assert!(
         !pair.other.as_path().parent().unwrap().exists(),
-        "the copy is left".into(),
-    )?;
-    expect(
-        fs::read(&live).unwrap() == before,
-        "production changed".into(),
-    )
+        "the copy is left"
+    );
+    assert_eq!(fs::read(&live).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_truly_encrypted_file_is_refused() {
+    let Some(world) = World::new("a_truly_encrypted_file_is_refused").await else {
+        return;
+    };
+    let attach = format!(
+        "SET force_mbedtls_unsafe = 'true'; ATTACH '{}' AS e (ENCRYPTION_KEY 'k'); \
+         CREATE TABLE e.t(a INT); CHECKPOINT e",
+        world.live.display().to_string().replace('\'', "''")
+    );
+    if world.try_sql(Path::new(":memory:"), &attach).is_err() {
+        eprintln!("SKIPPED: a_truly_encrypted_file_is_refused: this DuckDB cannot encrypt");
+        return;
+    }
+    let failure = world.duck.preflight().await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Usage);
+    assert!(failure.message.contains("encrypted"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_bind_mounted_file_is_refused_before_dbt_starts() {
+    let Some(world) = World::with_production("a_bind_mounted_file").await else {
+        return;
+    };
+    let name = world.live.display().to_string();
+    let Some(_mounted) = Mounted::new(&["--bind", &name], &world.live) else {
+        eprintln!("SKIPPED: a_bind_mounted_file: this user may not mount");
+        return;
+    };
+    let failure = world.duck.preflight().await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Stopped);
+    assert!(failure.message.contains("mount point"), "{failure}");
+    assert!(failure.next.unwrap().contains("-v "));
 }
