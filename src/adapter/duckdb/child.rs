@@ -3,7 +3,7 @@
 //!
 //! Invariants: a child ends when its standard input does, so none outlives us; every request has
 //! a time-out; a child whose answer was not waited for is ended, never asked again, since its
-//! next answer would be to the wrong question. May import `failure` and `ports`.
+//! next answer would be to the wrong question. May import `failure` and `words`.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -17,7 +17,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 
-use crate::failure::{Failure, Kind, Outcome};
+use super::words::{explain, no_duckdb};
+use crate::failure::{Failure, Outcome};
 
 const SCRIPT: &str = include_str!("child.py");
 const START: Duration = Duration::from_secs(30);
@@ -207,7 +208,7 @@ impl Pipe {
 /// The one child that runs SQL, started when it is first needed and anew should it die.
 pub(super) struct SqlChild {
     python: PathBuf,
-    pipe: Mutex<Option<Pipe>>,
+    pipe: Mutex<Option<(Pipe, Ready)>>,
 }
 
 impl SqlChild {
@@ -229,13 +230,7 @@ impl SqlChild {
         patience: Duration,
     ) -> Outcome<Result<Value, Trouble>> {
         let mut slot = self.pipe.lock().await;
-        if !slot.as_mut().is_some_and(Pipe::is_sound) {
-            *slot = None;
-            *slot = Some(Pipe::start(&self.python, &["sql"]).await?.0);
-        }
-        let Some(pipe) = slot.as_mut() else {
-            return Err(Failure::new(Kind::Unexpected, "the SQL child is gone"));
-        };
+        let (pipe, _) = self.sound(&mut slot).await?;
         let answer = pipe.ask(request, patience).await;
         if matches!(answer, Err(Trouble::Lost(_))) {
             *slot = None; // dropping it ends it
@@ -246,82 +241,21 @@ impl SqlChild {
     /// The version of duckdb, which shows that there is one.
     pub(super) async fn version(&self) -> Outcome<String> {
         let mut slot = self.pipe.lock().await;
-        let (pipe, ready) = Pipe::start(&self.python, &["sql"]).await?;
-        *slot = Some(pipe);
-        Ok(ready.duckdb)
+        Ok(self.sound(&mut slot).await?.1.duckdb.clone())
     }
-}
 
-fn no_duckdb(python: &Path, message: &str) -> Failure {
-    Failure::usage(format!(
-        "the Python of the dbt environment, {}, cannot import duckdb: {message}",
-        python.display()
-    ))
-    .next(format!(
-        "install it there (`{} -m pip install dbt-duckdb`), or name the environment that has it",
-        python.display()
-    ))
-}
-
-/// Whether DuckDB was refused because another process has the file.
-pub(super) fn is_lock(message: &str) -> bool {
-    message.contains("Could not set lock") || message.contains("Conflicting lock")
-}
-
-/// `PID 123` as DuckDB names it.
-fn pid(message: &str) -> Option<&str> {
-    let rest = &message[message.find("(PID ")? + 5..];
-    rest.split_once(')').map(|(pid, _)| pid)
-}
-
-/// DuckDB's words about `file` as a failure that says what to do.
-pub(super) fn explain(file: &Path, kind: &str, message: &str) -> Failure {
-    let file = file.display();
-    if is_lock(message) {
-        let who = pid(message).map_or_else(String::new, |pid| format!(" (PID {pid})"));
-        let look = pid(message).map_or_else(
-            || format!("see who has it open with `fuser -v '{file}'`"),
-            |pid| format!("see what it is with `ps -fp {pid}`"),
-        );
-        return Failure::new(
-            Kind::Locked,
-            format!(
-                "{file} is open for writing, or being read while it would have to be written, \
-                     in another process{who}"
-            ),
-        )
-        .next(format!(
-            "{look}; when it has ended, run the same command again"
-        ));
+    async fn sound<'a>(
+        &self,
+        slot: &'a mut Option<(Pipe, Ready)>,
+    ) -> Outcome<&'a mut (Pipe, Ready)> {
+        if !slot.as_mut().is_some_and(|(pipe, _)| pipe.is_sound()) {
+            *slot = None; // dropping it ends it
+        }
+        match slot {
+            Some(sound) => Ok(sound),
+            None => Ok(slot.insert(Pipe::start(&self.python, &["sql"]).await?)),
+        }
     }
-    if message.contains("not a valid DuckDB database file") {
-        return Failure::usage(format!("{file} is not a DuckDB file"));
-    }
-    if message.contains("encrypted") {
-        return encrypted(&file.to_string());
-    }
-    if message.contains("newer version of DuckDB") || message.contains("but we can only read") {
-        let first = message.lines().next().unwrap_or(message);
-        return Failure::usage(format!(
-            "{file} was written by a newer DuckDB than the dbt environment has: {first}"
-        ))
-        .next("upgrade duckdb in the dbt environment (`pip install --upgrade duckdb`)");
-    }
-    if message.contains("No space left on device") || message.contains("quota exceeded") {
-        return Failure::stopped(format!("the disk is full: {message}"))
-            .next("free some space, then run the same command again");
-    }
-    Failure::new(
-        Kind::Unexpected,
-        format!("DuckDB on {file}: {kind}: {message}"),
-    )
-}
-
-/// The refusal of an encrypted file.
-pub(super) fn encrypted(file: &str) -> Failure {
-    Failure::usage(format!(
-        "{file} is encrypted; Switchback does not handle keys and cannot read it"
-    ))
 }
 
 #[cfg(test)]
@@ -330,6 +264,7 @@ mod tests {
 
     use super::super::testing::python;
     use super::*;
+    use crate::failure::Kind;
 
     #[tokio::test]
     async fn a_python_without_duckdb_or_none_at_all_is_named() {
@@ -342,28 +277,6 @@ mod tests {
             .err()
             .unwrap();
         assert!(failure.message.contains("ended with"), "{failure}");
-    }
-
-    #[test]
-    fn what_duckdb_says_becomes_a_failure_that_says_what_to_do() {
-        let said = |message: &str| explain(Path::new("/d/shop.duckdb"), "IOException", message);
-        let locked = said(
-            "IO Error: Could not set lock on file \"/d/shop.duckdb\": Conflicting lock is held in \
-             /usr/bin/python3.11 (PID 7890). See also https://duckdb.org/docs/connect/concurrency",
-        );
-        assert_eq!(locked.kind, Kind::Locked);
-        assert!(locked.message.contains("PID 7890"));
-        assert!(locked.next.unwrap().contains("ps -fp 7890"));
-        for message in [
-            "The file \"x\" exists, but it is not a valid DuckDB database file!",
-            "Cannot open encrypted database \"x\" without a key",
-            "Trying to read a database file with version number 999, but we can only read version \
-             64.\nThe database file was created with an newer version of DuckDB.",
-        ] {
-            assert_eq!(said(message).kind, Kind::Usage, "{message}");
-        }
-        assert_eq!(said("No space left on device").kind, Kind::Stopped);
-        assert_eq!(said("something else").kind, Kind::Unexpected);
     }
 
     #[tokio::test]

@@ -30,7 +30,8 @@ pub(super) struct Stat {
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    pub(super) mount_root: bool,
+    /// Whether something is mounted on it; older kernels do not say.
+    pub(super) mount_root: Option<bool>,
     pub(super) identity: Identity,
 }
 
@@ -64,7 +65,10 @@ pub(super) fn stat(path: &Path) -> io::Result<Option<Stat>> {
         mode: u32::from(found.stx_mode) & 0o7777,
         uid: found.stx_uid,
         gid: found.stx_gid,
-        mount_root: found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+        mount_root: found
+            .stx_attributes_mask
+            .contains(StatxAttributes::MOUNT_ROOT)
+            .then(|| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         identity: Identity(identity),
     }))
 }

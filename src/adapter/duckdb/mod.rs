@@ -32,7 +32,10 @@ mod slots;
 mod stamp;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod warehouse;
+mod words;
 
 pub use ledger::FileLedger;
 pub use path::{LiveFile, resolve};

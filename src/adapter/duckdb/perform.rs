@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::json;
 
-use super::child::{self, Trouble};
+use super::child::Trouble;
 use super::warehouse::DuckDb;
-use super::{access, copy, files, home, lease, slots, stamp};
+use super::{access, copy, files, home, lease, slots, stamp, words};
 use crate::domain::name::SlotName;
 use crate::domain::plan::Effect;
 use crate::failure::{Failure, Kind};
 use crate::ports::{Answer, PortError, Token};
 
 /// How long a file that others have open is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl DuckDb {
@@ -177,7 +177,7 @@ impl DuckDb {
                 kind,
                 message,
                 committed: false,
-            }) => Err(child::explain(path, &kind, &message).into()),
+            }) => Err(words::explain(path, &kind, &message).into()),
             Err(Trouble::Sql { message, .. } | Trouble::Lost(message)) => Err(PortError::Unknown(
                 anyhow::anyhow!("writing to {}: {message}", path.display()),
             )),

@@ -54,7 +54,9 @@ fn check_all(live: &LiveFile, home: &Home, allow_wal: bool) -> Outcome<()> {
 }
 
 fn refuse_mount_and_links(path: &Path, found: &Stat, around: &Stat) -> Outcome<()> {
-    if found.mount_root || found.device != around.device {
+    // Devices are the second choice: on overlayfs a file's may differ from its directory's.
+    let is_mount = found.mount_root.unwrap_or(found.device != around.device);
+    if is_mount {
         return Err(Failure::stopped(format!(
             "{} is itself a mount point (a file bound into a container?), and a mount point cannot \
              be exchanged",
@@ -190,14 +192,17 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_point_is_told_by_its_device() {
+    fn a_mount_point_is_told_by_the_kernel() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("f"), "x").unwrap();
         let around = files::stat(dir.path()).unwrap().unwrap();
         let mut found = files::stat(&dir.path().join("f")).unwrap().unwrap();
         assert!(refuse_mount_and_links(&dir.path().join("f"), &found, &around).is_ok());
-        found.mount_root = true;
+        found.mount_root = Some(true);
         let failure = refuse_mount_and_links(&dir.path().join("f"), &found, &around).unwrap_err();
         assert!(failure.message.contains("mount point"), "{failure}");
+        found.mount_root = None; // an older kernel
+        found.device.1 += 1;
+        assert!(refuse_mount_and_links(&dir.path().join("f"), &found, &around).is_err());
     }
 }

@@ -15,14 +15,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::child::{self, SqlChild, Trouble};
+use super::child::{SqlChild, Trouble};
 use super::contents;
 use super::files::{self, Format};
 use super::guard::Guard;
 use super::home::Home;
 use super::path::{self, LiveFile};
 use super::slots::{self, Found};
-use super::{probe, render, stamp};
+use super::{probe, render, stamp, words};
 use crate::domain::containment::Placement;
 use crate::domain::inventory::Inventory;
 use crate::domain::journal::Baseline;
@@ -96,7 +96,7 @@ impl DuckDb {
             Ok(answer) => serde_json::from_value(answer)
                 .map_err(|error| PortError::Refused(anyhow::Error::new(error).into())),
             Err(Trouble::Sql { kind, message, .. }) => {
-                Err(child::explain(path, &kind, &message).into())
+                Err(words::explain(path, &kind, &message).into())
             }
             Err(Trouble::Lost(message)) => Err(Failure::new(
                 Kind::Unexpected,
@@ -181,11 +181,11 @@ impl DuckDb {
             // A copy of ours that was cut short: it must stay droppable.
             _ if found.created_by_us => None,
             Seen::Wrong(kind, message) if is_live => {
-                return Err(child::explain(path, &kind, &message).into());
+                return Err(words::explain(path, &kind, &message).into());
             }
             Seen::NoDuckDb if is_live => return Err(no_database(path, found.stat.size).into()),
             Seen::Encrypted if is_live => {
-                return Err(child::encrypted(found.slot.as_str()).into());
+                return Err(words::encrypted(found.slot.as_str()).into());
             }
             Seen::Unreadable(reason) if is_live => {
                 return Err(Failure::new(
@@ -239,7 +239,7 @@ impl From<RawStamp> for Seen {
     fn from(raw: RawStamp) -> Self {
         match raw {
             RawStamp::Stamp(row) => Self::Stamp(row.as_deref().and_then(stamp::parse)),
-            RawStamp::Error { message, .. } if child::is_lock(&message) => Self::Busy(message),
+            RawStamp::Error { message, .. } if words::is_lock(&message) => Self::Busy(message),
             RawStamp::Error { kind, message } => Self::Wrong(kind, message),
         }
     }
@@ -316,7 +316,7 @@ impl Warehouse for DuckDb {
         self.sql.version().await?;
         let observed = self.observe_slots().await?;
         if let Content::Busy { reason } = observed.content(&self.slots[0]) {
-            return Err(child::explain(&self.live.path, "IOException", reason)
+            return Err(words::explain(&self.live.path, "IOException", reason)
                 .production("Production is unchanged by Switchback."));
         }
         Ok(())
