@@ -5,6 +5,7 @@ use super::{
     Planned, PortError, Step, Verb, halted, held,
 };
 use crate::domain::inventory::{Inventory, compare};
+use crate::domain::plan::Effect;
 use crate::domain::verify::{Action, Finding, judge};
 use crate::ports::{DbtEnd, Site};
 
@@ -82,13 +83,20 @@ impl Engine<'_> {
         planned: &Planned,
         from_nothing: bool,
     ) -> Result<Evidence, PortError> {
-        // Taken before the copy: what is written between the two is reported as drift, never lost.
-        let baseline = if from_nothing {
-            Baseline::default()
-        } else {
-            self.warehouse.baseline().await?
-        };
+        // Where a guard keeps writers out, live is what was copied; elsewhere it is looked at before
+        // the copy, so that what is written between the two is reported as drift, never lost.
+        let guarded = planned
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Guard { .. }));
+        let mut baseline = Baseline::default();
+        if !from_nothing && !guarded {
+            baseline = self.warehouse.baseline().await?;
+        }
         self.effects(planned).await?;
+        if !from_nothing && guarded {
+            baseline = self.warehouse.baseline().await?;
+        }
         self.rules.baseline = Some(baseline.clone());
         Ok(Evidence::Cloned(baseline))
     }
