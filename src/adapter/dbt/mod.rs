@@ -13,6 +13,7 @@ pub mod commands;
 pub mod fingerprint;
 pub mod jinja;
 pub mod locate;
+pub mod located;
 pub mod manifest;
 pub mod mapped;
 pub mod requirement;
@@ -22,6 +23,7 @@ mod spans;
 pub mod splice;
 pub mod version;
 mod workspace;
+mod yaml;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -250,14 +252,16 @@ impl DbtProject {
         })
     }
 
-    /// Runs one command, its output shown as it comes.
+    /// Runs one command, its output shown as it comes; returns the end of it.
     async fn stream(
         &self,
         words: &[String],
         side: Side,
         halt: HaltReceiver,
         deadline: Instant,
-    ) -> Outcome<Ended> {
+    ) -> Outcome<(Ended, Vec<u8>)> {
+        /// Enough of the end for dbt's last error.
+        const TAIL: usize = 1 << 14;
         let mut command = self.command(words, side)?;
         let asked = ["DBT_USE_COLORS", "DBT_ENGINE_USE_COLORS"];
         if (self.env)("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -269,8 +273,15 @@ impl DbtProject {
             // A target path that cannot be written to is dbt's to complain about.
             let _ = artifacts::mark_seen(&self.workspace.target(side).join(file));
         }
-        let sink = |piece: &[u8]| self.observer.event(Event::DbtOutput(piece.to_vec()));
-        runner::run(command, sink, halt, deadline).await
+        let mut tail = Vec::new();
+        let sink = |piece: &[u8]| {
+            self.observer.event(Event::DbtOutput(piece.to_vec()));
+            tail.extend_from_slice(piece);
+            let excess = tail.len().saturating_sub(TAIL);
+            tail.drain(..excess);
+        };
+        let ended = runner::run(command, sink, halt, deadline).await?;
+        Ok((ended, tail))
     }
 
     /// Adds what the command just run has written. A file that cannot be read costs detail, not the
@@ -326,7 +337,7 @@ impl DbtProject {
             0
         };
         for words in &commands[skip..] {
-            let ended = self.stream(words, side, halt.clone(), deadline).await?;
+            let (ended, tail) = self.stream(words, side, halt.clone(), deadline).await?;
             self.collect(side, summary);
             let what = match ended {
                 Ended::Halted(why) => return Ok(Err(Stop::Halted(why))),
@@ -339,7 +350,18 @@ impl DbtProject {
                     Some(meaning) => meaning,
                 },
             };
-            return Ok(Err(Stop::Failed(format!("`{}` {what}", shown(words)))));
+            let mut message = format!("`{}` {what}", shown(words));
+            if summary.failures.is_empty() {
+                message = format!("{message}\n{}", condense(&tail));
+            }
+            let tail = String::from_utf8_lossy(&tail);
+            if side == Side::Production && tail.contains("read-only mode") {
+                message.push_str(
+                    "\nHere dbt may only read production. Tests that store their failures write: \
+                     leave them out with `--exclude config.store_failures:true`.",
+                );
+            }
+            return Ok(Err(Stop::Failed(message)));
         }
         Ok(Ok(()))
     }
