@@ -86,6 +86,15 @@ enum OneOrMany {
     Many(Vec<String>),
 }
 
+impl OneOrMany {
+    fn bounds(self) -> Vec<String> {
+        match self {
+            Self::One(text) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+            Self::Many(texts) => texts,
+        }
+    }
+}
+
 /// Finds everything. `vars` are the `--vars` of the user's dbt commands, which a profile may read.
 pub fn locate(
     settings: &Settings,
@@ -139,11 +148,6 @@ pub fn locate(
     };
     let packages = project.packages_install_path.as_deref();
     let packages_path = render("packages-install-path", packages.unwrap_or("dbt_packages"))?;
-    let require_dbt_version = match project.require_dbt_version {
-        None => Vec::new(),
-        Some(OneOrMany::One(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),
-        Some(OneOrMany::Many(texts)) => texts,
-    };
     let mut located = Located {
         target_path: project_dir.join(target_path),
         packages_path: project_dir.join(packages_path),
@@ -153,7 +157,9 @@ pub fn locate(
         profiles_file,
         profiles_text,
         adapter: String::new(),
-        require_dbt_version,
+        require_dbt_version: project
+            .require_dbt_version
+            .map_or(Vec::new(), OneOrMany::bounds),
         project_dir,
         output,
         renderer,

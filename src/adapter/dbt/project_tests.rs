@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::*;
-use crate::ports::Dbt as _;
+use crate::domain::project::DbtSummary;
+use crate::ports::{Dbt as _, Halt};
 
 /// Answers as a dbt would: writes a manifest whose schema is the profile's path, and results.
 const STAND_IN: &str = r#"#!/bin/sh
