@@ -4,7 +4,7 @@
 //! Order, each: option, environment, file, default. dbt never changes its directory for a build,
 //! so relative paths in a profile mean the current directory; nothing here resolves them.
 //!
-//! May import `failure` and its sibling `jinja`.
+//! May import `failure` and its siblings `jinja`, `located` and `yaml`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ use serde::Deserialize;
 use serde_yaml::Value;
 
 use super::jinja::{Env, Renderer};
+pub use super::located::Located;
+use super::located::scalar;
+use super::yaml;
 use crate::failure::{Failure, Outcome};
 
 /// What the user set for dbt; everything else is found as dbt finds it.
@@ -52,93 +55,6 @@ impl Default for Settings {
     }
 }
 
-/// The project, profile and target that dbt would use.
-#[derive(Clone, Debug)]
-pub struct Located {
-    /// The folder with `dbt_project.yml`, absolute.
-    pub project_dir: PathBuf,
-    /// The project's name.
-    pub project: String,
-    /// The profile's name.
-    pub profile: String,
-    /// The target's name.
-    pub target: String,
-    /// The file the profile stands in.
-    pub profiles_file: PathBuf,
-    /// That file's text, as it was when it was read.
-    pub profiles_text: String,
-    /// The output's `type`, such as `duckdb`.
-    pub adapter: String,
-    /// `require-dbt-version`, one bound each; empty if any version will do.
-    pub require_dbt_version: Vec<String>,
-    /// Where dbt would write its artifacts, absolute.
-    pub target_path: PathBuf,
-    /// Where `dbt deps` puts packages, absolute.
-    pub packages_path: PathBuf,
-    output: Value,
-    renderer: Renderer,
-}
-
-impl Located {
-    /// The rendered text of a key of the chosen output; `None` if it is not there or empty. A
-    /// mapping or a list is a usage failure.
-    pub fn text(&self, key: &str) -> Outcome<Option<String>> {
-        let Some(value) = self.raw(key) else {
-            return Ok(None);
-        };
-        let place = format!(
-            "key `{key}` of target `{}` in profile `{}` ({})",
-            self.target,
-            self.profile,
-            self.profiles_file.display()
-        );
-        let text = scalar(value)
-            .ok_or_else(|| Failure::usage(format!("{place} must be a single value")))?;
-        self.renderer.text(&text, &place).map(Some)
-    }
-
-    /// A key of the chosen output as it is written, Jinja included; `None` if not there or null.
-    #[must_use]
-    pub fn raw(&self, key: &str) -> Option<&Value> {
-        self.output.get(key).filter(|value| !value.is_null())
-    }
-
-    /// A key of the chosen output with every text inside it rendered.
-    pub fn rendered(&self, key: &str) -> Outcome<Option<Value>> {
-        let place = format!("key `{key}` of target `{}`", self.target);
-        self.raw(key)
-            .map(|value| deep(&self.renderer, value.clone(), &place))
-            .transpose()
-    }
-}
-
-fn deep(renderer: &Renderer, value: Value, place: &str) -> Outcome<Value> {
-    Ok(match value {
-        Value::String(text) => Value::from(renderer.text(&text, place)?),
-        Value::Sequence(items) => Value::Sequence(
-            items
-                .into_iter()
-                .map(|item| deep(renderer, item, place))
-                .collect::<Outcome<_>>()?,
-        ),
-        Value::Mapping(entries) => Value::Mapping(
-            entries
-                .into_iter()
-                .map(|(key, item)| Ok((key, deep(renderer, item, place)?)))
-                .collect::<Outcome<_>>()?,
-        ),
-        other => other,
-    })
-}
-
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(_) | Value::Number(_) => Some(serde_yaml::to_string(value).ok()?.trim().into()),
-        _ => None,
-    }
-}
-
 /// A value with the words for where it came from.
 struct Sourced<T> {
     value: T,
@@ -168,6 +84,15 @@ struct ProjectFile {
 enum OneOrMany {
     One(String),
     Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn bounds(self) -> Vec<String> {
+        match self {
+            Self::One(text) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+            Self::Many(texts) => texts,
+        }
+    }
 }
 
 /// Finds everything. `vars` are the `--vars` of the user's dbt commands, which a profile may read.
@@ -223,11 +148,6 @@ pub fn locate(
     };
     let packages = project.packages_install_path.as_deref();
     let packages_path = render("packages-install-path", packages.unwrap_or("dbt_packages"))?;
-    let require_dbt_version = match project.require_dbt_version {
-        None => Vec::new(),
-        Some(OneOrMany::One(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),
-        Some(OneOrMany::Many(texts)) => texts,
-    };
     let mut located = Located {
         target_path: project_dir.join(target_path),
         packages_path: project_dir.join(packages_path),
@@ -237,7 +157,9 @@ pub fn locate(
         profiles_file,
         profiles_text,
         adapter: String::new(),
-        require_dbt_version,
+        require_dbt_version: project
+            .require_dbt_version
+            .map_or(Vec::new(), OneOrMany::bounds),
         project_dir,
         output,
         renderer,
@@ -350,8 +272,7 @@ fn output(
     profile: &Sourced<String>,
 ) -> Outcome<(String, Value)> {
     let shown = file.display();
-    let mut profiles: Value = serde_yaml::from_str(text)
-        .and_then(|mut value: Value| value.apply_merge().map(|()| value))
+    let mut profiles = yaml::load(text)
         .map_err(|error| Failure::usage(format!("{shown} is not valid YAML: {error}")))?;
     let name = &profile.value;
     let Some(body) = profiles.get_mut(name).filter(|body| body.is_mapping()) else {

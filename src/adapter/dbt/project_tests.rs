@@ -1,1 +1,216 @@
+//! The whole adapter with a stand-in for dbt: a shell script that leaves artifacts and says what
+//! it was given.
 
+use std::cell::RefCell;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::*;
+use crate::domain::project::DbtSummary;
+use crate::ports::{Dbt as _, Halt};
+
+/// Answers as a dbt would: writes a manifest whose schema is the profile's path, and results.
+const STAND_IN: &str = r#"#!/bin/sh
+if [ "$1" = --version ]; then echo dbt-fusion 2.0.0; exit 0; fi
+name=$1
+while [ $# -gt 0 ]; do
+  case $1 in
+    --profiles-dir) profiles=$2 ;;
+    --target-path) target=$2 ;;
+    --vars) vars=$2 ;;
+  esac
+  shift
+done
+echo "$name vars=$vars env=$REDIRECTED" >> "$(dirname "$0")/calls"
+path=$(sed -n 's/.*path: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' "$profiles/profiles.yml")
+case $name in
+  parse|build|run)
+    printf '{"metadata":{"project_name":"shop","dbt_version":"2.0.0"},"nodes":{"model.shop.a":{"resource_type":"model","package_name":"shop","original_file_path":"models/a.sql","schema":"%s","alias":"a","config":{"materialized":"table"}}}}' "$path" > "$target/manifest.json" ;;
+esac
+results() { printf '{"results":[{"unique_id":"model.shop.a","status":"%s","message":"said","execution_time":1}]}' "$1" > "$target/run_results.json"; }
+case $name in
+  build) echo out; echo err >&2; results success ;;
+  run) results error; exit 1 ;;
+  run-operation) echo operated ;;
+  compile) echo "12:00:00  Encountered an error:"; echo "it broke"; exit 2 ;;
+  show) kill -9 $$ ;;
+  docs) sleep 60 ;;
+esac
+"#;
+
+#[derive(Default)]
+struct Watcher {
+    output: RefCell<Vec<u8>>,
+}
+
+impl Observer for Watcher {
+    fn event(&self, event: Event) {
+        match event {
+            Event::DbtOutput(piece) => self.output.borrow_mut().extend(piece),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+struct Fixture {
+    dir: tempfile::TempDir,
+    watcher: Rc<Watcher>,
+    project: DbtProject,
+    halt: HaltReceiver,
+    halter: watch::Sender<Option<Halt>>,
+}
+
+async fn fixture(commands: &[&str], timeout: Duration) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("dbt_project.yml", "name: shop\nprofile: shop\n");
+    write(
+        "profiles.yml",
+        "shop:\n  outputs:\n    default:\n      type: duckdb\n      path: live.duckdb\n",
+    );
+    write("dbt", STAND_IN);
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(dir.path().join("dbt"), mode).unwrap();
+    let watcher = Rc::new(Watcher::default());
+    let settings = Settings {
+        dbt_executable: Some("./dbt".to_owned()),
+        timeout,
+        redirect_env: [("REDIRECTED".to_owned(), "yes".to_owned())].into(),
+        redirect_vars: [("where".to_owned(), "build".to_owned())].into(),
+        ..Settings::default()
+    };
+    let project = DbtProject::open(
+        settings,
+        Arc::new(|_: &str| None),
+        dir.path().to_path_buf(),
+        Rc::clone(&watcher) as Rc<dyn Observer>,
+        split(commands),
+    )
+    .await
+    .unwrap();
+    let (halter, halt) = watch::channel(None);
+    Fixture {
+        dir,
+        watcher,
+        project,
+        halt,
+        halter,
+    }
+}
+
+fn split(commands: &[&str]) -> Vec<Vec<String>> {
+    let words = |text: &&str| commands::split_command(text).unwrap();
+    commands.iter().map(words).collect()
+}
+
+fn redirect() -> Redirect {
+    Redirect {
+        key: "path",
+        value: "/b/live.duckdb".to_owned(),
+    }
+}
+
+impl Fixture {
+    async fn run(&self, commands: &[&str]) -> DbtEnd {
+        let (commands, site) = (split(commands), Site::Build(redirect()));
+        let run = self.project.run(&commands, &site, self.halt.clone());
+        run.await.unwrap()
+    }
+
+    async fn failure(&self, commands: &[&str]) -> (DbtSummary, String) {
+        match self.run(commands).await {
+            DbtEnd::Failed { summary, message } => (summary, message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn calls(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("calls")).unwrap()
+    }
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn both_parses_are_read_and_only_the_build_is_redirected() {
+    let commands = ["deps", "build --vars 'n: 1'"];
+    let fixture = fixture(&commands, LONG).await;
+    let survey = fixture
+        .project
+        .survey(&redirect(), fixture.halt.clone())
+        .await
+        .unwrap();
+    let schema = |manifest: &crate::domain::project::Manifest| {
+        manifest.nodes["model.shop.a"].relation.schema.clone()
+    };
+    assert_eq!(schema(&survey.production), "live.duckdb");
+    assert_eq!(schema(&survey.build), "/b/live.duckdb");
+    let calls = fixture.calls();
+    assert!(calls.starts_with("deps vars= env=\n"), "{calls}");
+    assert!(calls.contains("parse vars={\"n\":1} env=\n"), "{calls}");
+    assert!(
+        calls.contains("parse vars={\"n\":1,\"where\":\"build\"} env=yes\n"),
+        "{calls}"
+    );
+    assert!(matches!(fixture.run(&commands).await, DbtEnd::Succeeded(_)));
+    assert_eq!(fixture.calls().matches("deps").count(), 1, "deps has run");
+}
+
+#[tokio::test]
+async fn output_streams_and_artifacts_are_copied_to_the_projects_target() {
+    let fixture = fixture(&["build"], LONG).await;
+    let end = fixture.run(&["build", "run-operation x"]).await;
+    let DbtEnd::Succeeded(summary) = end else {
+        panic!("{end:?}")
+    };
+    assert_eq!(
+        summary.counts["success"], 1,
+        "stale results are not read again"
+    );
+    assert_eq!(*fixture.watcher.output.borrow(), b"out\nerr\noperated\n");
+    assert!(fixture.dir.path().join("target/manifest.json").exists());
+    assert!(fixture.dir.path().join("target/run_results.json").exists());
+}
+
+#[tokio::test]
+async fn a_failure_names_the_command_the_nodes_and_the_files() {
+    let fixture = fixture(&["build"], LONG).await;
+    let (summary, message) = fixture.failure(&["build", "run --select a", "build"]).await;
+    assert_eq!(summary.failures[0].file.as_deref(), Some("models/a.sql"));
+    assert!(
+        message.contains("`dbt run --select a` ended with exit code 1"),
+        "{message}"
+    );
+    assert!(
+        message.contains("model.shop.a (models/a.sql): said"),
+        "{message}"
+    );
+    assert_eq!(
+        fixture.calls().matches("build vars").count(),
+        1,
+        "the rest is not run"
+    );
+    let (_, message) = fixture.failure(&["compile"]).await;
+    assert!(
+        message.contains("exit code 2") && message.contains("it broke"),
+        "{message}"
+    );
+    let (_, message) = fixture.failure(&["show"]).await;
+    assert!(message.contains("signal 9"), "{message}");
+}
+
+#[tokio::test]
+async fn a_series_ends_at_its_time_out_and_at_a_halt() {
+    let hasty = fixture(&["build"], Duration::from_millis(300)).await;
+    let (_, message) = hasty.failure(&["docs generate"]).await;
+    assert!(message.contains("did not end within 0.3 s"), "{message}");
+    let fixture = fixture(&["build"], LONG).await;
+    let commands = ["docs generate"];
+    let (end, ()) = tokio::join!(fixture.run(&commands), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        fixture.halter.send(Some(Halt::Terminate)).unwrap();
+    });
+    assert!(matches!(end, DbtEnd::Halted(Halt::Terminate)), "{end:?}");
+}

@@ -6,7 +6,7 @@
 //! or gets the key through a merge gets an explicit key, which overrides the merged one; the
 //! anchored output stays as it is.
 //!
-//! May import `failure` and its siblings `jinja` and `spans`.
+//! May import `failure` and its siblings `jinja`, `spans` and `yaml`.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -15,6 +15,7 @@ use serde_yaml::Value;
 
 use super::jinja;
 use super::spans::{Entry, Shape, Tree};
+use super::yaml::load;
 use crate::failure::{Failure, Outcome};
 
 /// The key to change: `keys` inside output `target` of `profile`.
@@ -66,12 +67,6 @@ fn cannot(place: &Place<'_>, why: &str) -> Failure {
         place.profile
     ))
     .next("write that output as a plain mapping with the key in it")
-}
-
-fn load(text: &str) -> Result<Value, String> {
-    let mut value: Value = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
-    value.apply_merge().map_err(|error| error.to_string())?;
-    Ok(value)
 }
 
 /// Sets the text at `path`; only the keys inside the output may be missing.

@@ -171,3 +171,13 @@ proptest! {
         prop_assert!(new.ends_with(&text[at + old.len()..]));
     }
 }
+
+#[test]
+fn an_alias_of_an_output_that_inherits_is_followed() {
+    let text = "base: &base {type: duckdb, path: x, threads: 2}\nshop:\n  outputs:\n    dev: &dev\n      <<: *base\n      path: dev.duckdb\n    prod: *dev\n";
+    let new = spliced(text);
+    assert!(
+        new.ends_with("prod: {<<: *dev , path: \"/new\"}\n"),
+        "{new}"
+    );
+}

@@ -1,0 +1,116 @@
+//! The survey: preparing commands and both parses, run quietly, and what their manifests say.
+//!
+//! May import `domain`, `failure`, `ports` and its siblings.
+
+use std::path::Path;
+
+use super::commands::{shown, subcommand};
+use super::fingerprint::{Roots, fingerprint};
+use super::manifest::{Raw, Reading};
+use super::mapped::Mapped;
+use super::runner::{self, Ended, condense, meaning};
+use super::workspace::Side;
+use super::{DbtProject, is_set, span};
+use crate::domain::project::Survey;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::ports::{Halt, HaltReceiver, Redirect};
+
+impl DbtProject {
+    /// Runs a command whose output is of interest only if it fails, which is the user's to mend.
+    pub(super) async fn quietly(
+        &self,
+        words: &[String],
+        side: Side,
+        halt: HaltReceiver,
+    ) -> Outcome<()> {
+        let mut command = self.command(words, side)?;
+        command.arg("--log-path").arg(self.workspace.logs(side));
+        command.env_remove("DBT_ENGINE_SEND_ANONYMOUS_USAGE_STATS");
+        command.env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false");
+        let mut output = Vec::new();
+        let sink = |piece: &[u8]| output.extend_from_slice(piece);
+        let ended = runner::run(command, sink, halt, self.deadline()).await?;
+        let what = match (subcommand(words), side) {
+            (Some("parse"), Side::Production) => "`dbt parse`".to_owned(),
+            (Some("parse"), Side::Build) => "`dbt parse` for the build".to_owned(),
+            _ => format!("`{}`", shown(words)),
+        };
+        match ended {
+            Ended::Halted(why) => Err(halted_failure(&why)),
+            Ended::TimedOut => Err(Failure::usage(format!(
+                "{what} did not end within {}",
+                span(self.settings.timeout)
+            ))
+            .next("raise the time-out, or see what dbt waits for")),
+            Ended::Exited(status) => match meaning(status) {
+                None => Ok(()),
+                Some(meaning) => Err(Failure::usage(format!(
+                    "{what} of project `{}` {meaning}\n{}",
+                    self.located.project,
+                    condense(&output)
+                ))
+                .next(format!(
+                    "mend the project; `dbt parse --target {}` shows the same",
+                    self.located.target
+                ))),
+            },
+        }
+    }
+
+    fn reading(&self, redirect: &Redirect) -> Reading {
+        let flagged = |word: &String| word == "--store-failures";
+        let packages = &self.located.packages_path;
+        let packages = packages
+            .strip_prefix(&self.located.project_dir)
+            .unwrap_or(packages);
+        // What names the live slot in a model's code: the value itself, and a file's own name.
+        let mut needles = Vec::new();
+        if let Ok(Some(live)) = self.located.text(redirect.key) {
+            let name = Path::new(&live).file_name();
+            needles.extend(name.map(|name| name.to_string_lossy().into_owned()));
+            needles.push(live);
+        }
+        needles.retain(|needle| needle.len() > 2);
+        Reading {
+            store_failures: self.commands.iter().flatten().any(flagged)
+                || is_set(&self.env, "STORE_FAILURES", true),
+            packages_dir: packages.display().to_string(),
+            needles,
+        }
+    }
+
+    /// Reads both parses.
+    pub(super) fn read_survey(&self, redirect: &Redirect) -> Outcome<Survey> {
+        let reading = self.reading(redirect);
+        let open = |side| Mapped::open(&self.workspace.target(side).join("manifest.json"));
+        let mapped = open(Side::Production)?;
+        let raw: Raw<'_> = mapped.parse()?;
+        let roots = Roots {
+            project: &self.located.project_dir,
+            packages: &self.located.packages_path,
+        };
+        let fingerprint = fingerprint(&raw, roots, &self.commands)?;
+        let production = raw.summarize(&reading);
+        let reported = raw.metadata.dbt_version.as_deref();
+        let dbt_version = reported.unwrap_or(&self.dbt.reported).to_owned();
+        drop(raw);
+        let mapped = open(Side::Build)?;
+        let build = mapped.parse::<Raw<'_>>()?.summarize(&reading);
+        Ok(Survey {
+            production,
+            build,
+            fingerprint,
+            dbt_version,
+        })
+    }
+}
+
+fn halted_failure(why: &Halt) -> Failure {
+    match why {
+        Halt::Interrupt => {
+            Failure::new(Kind::Interrupted, "interrupted while dbt read the project")
+        }
+        Halt::Terminate => Failure::new(Kind::Terminated, "ended while dbt read the project"),
+        Halt::LeaseLost(to) => Failure::new(Kind::Locked, format!("the lease was taken by {to}")),
+    }
+}
