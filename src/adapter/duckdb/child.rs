@@ -82,7 +82,7 @@ impl Pipe {
                 "the Python of the dbt environment, {}, cannot be run: {error}",
                 python.display()
             ))
-            .next("name the right one with `--python`, or put the dbt environment first on PATH")
+            .next("name a dbt whose own Python has duckdb with --dbt-executable")
         };
         let stderr = tempfile::tempfile().map_err(|error| cannot(&error))?;
         let mut child = Command::new(python)
