@@ -151,7 +151,7 @@ fn write_outputs(ended: &Ended) {
     let mut text = String::new();
     for (name, value) in outputs(ended) {
         let delimiter = delimiter();
-        text.push_str(&format!("{name}<<{delimiter}\n{value}\n{delimiter}\n"));
+        text.extend([name, "<<", &delimiter, "\n", &value, "\n", &delimiter, "\n"]);
     }
     let written = OpenOptions::new()
         .append(true)

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::domain::containment::Placement;
-use crate::domain::inventory::Inventory;
+use crate::domain::inventory::{Depth, Inventory};
 use crate::domain::journal::{Actor, Baseline, Entry, Record};
 use crate::domain::name::{Naming, RunId, SlotName};
 use crate::domain::plan::{Effect, Pair, Step};
@@ -120,7 +120,7 @@ pub trait Warehouse {
     async fn drift(&self, baseline: &Baseline) -> Answer<Vec<String>>;
 
     /// The relations inside a slot; empty if the slot is absent.
-    async fn inventory(&self, slot: &SlotName) -> Answer<Inventory>;
+    async fn inventory(&self, slot: &SlotName, depth: Depth) -> Answer<Inventory>;
 
     /// Runs a read-only query inside a slot and returns at most `limit` rows.
     async fn query(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows>;
@@ -268,6 +268,10 @@ pub trait Dbt {
         site: &Site,
         halt: HaltReceiver,
     ) -> Outcome<DbtEnd>;
+
+    /// dbt's version and where it is, in words. Fails with `Usage` where Switchback or the project
+    /// does not support it.
+    async fn version(&self) -> Outcome<String>;
 
     /// The project's folder.
     fn project_dir(&self) -> PathBuf;

@@ -174,6 +174,7 @@ fn wants_json(arguments: &[String]) -> bool {
 }
 
 /// Where text goes.
+#[derive(Clone, Copy)]
 pub(crate) enum Stream {
     /// Standard output.
     Out,

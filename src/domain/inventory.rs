@@ -38,6 +38,18 @@ pub struct Relation {
     pub rows: Option<u64>,
     /// A view's text.
     pub definition: Option<String>,
+    /// A digest of a table's rows, whatever their order, where it was asked for.
+    #[serde(default)]
+    pub content: Option<String>,
+}
+
+/// How closely an inventory looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Columns, definitions and row counts: quick whatever the size.
+    Counts,
+    /// Also a digest of every table's rows: reads everything once.
+    Contents,
 }
 
 /// A relation's name inside its slot: schema and identifier.
@@ -92,6 +104,8 @@ pub enum What {
     Rows,
     /// A view's text changed.
     Definition,
+    /// As many rows as before, but not the same ones.
+    Content,
 }
 
 impl fmt::Display for What {
@@ -104,7 +118,8 @@ impl fmt::Display for What {
             Self::ColumnGone(name) => write!(f, "-{name}"),
             Self::ColumnRetyped(name, before, after) => write!(f, "{name} {before} → {after}"),
             Self::Rows => write!(f, "rows"),
-            Self::Definition => write!(f, "definition"),
+            Self::Definition => write!(f, "other definition"),
+            Self::Content => write!(f, "other values"),
         }
     }
 }
@@ -158,6 +173,12 @@ fn differences(old: &Relation, new: &Relation) -> Vec<What> {
     }
     if old.rows != new.rows && old.rows.is_some() && new.rows.is_some() {
         what.push(What::Rows);
+    }
+    if old.rows == new.rows && old.content.is_some() && new.content.is_some() {
+        let same_columns = old.columns == new.columns;
+        if same_columns && old.content != new.content {
+            what.push(What::Content);
+        }
     }
     if old.kind == new.kind && old.definition != new.definition {
         what.push(What::Definition);

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::history::{History, ReleaseState};
 use super::journal::{Actor, Began, Ending, Entry, Evidence, HoldKind, Record, VERSION};
 use super::name::{Fingerprint, Identity, Naming, ReleaseId, Role, RunId, SlotName};
-use super::plan::{Plan, Rung, Step, Verb};
+use super::plan::{Kept, Plan, Rung, Step, Verb};
 use super::planner::{self, DeployWish, Ground, Obstacle, standing};
 use super::recovery::{Verdict, recovery};
 use super::slot::{Content, Live, Observation, Seal, Stamp};
@@ -285,24 +285,26 @@ impl Model {
                 kept,
                 release,
                 adopt,
-            } => {
-                for one in kept {
-                    let Some(content) = self.slots.slots.remove(&one.from) else {
-                        continue;
-                    };
-                    let identity = content.identity().unwrap().clone();
-                    if *adopt {
-                        let stamp = stamp(*release, 0, Seal::Sealed, &identity);
-                        self.put(&one.to, identity, stamp, false);
-                    } else {
-                        self.slots.slots.insert(one.to.clone(), content);
-                    }
-                }
-            }
+            } => self.keep(kept, *release, *adopt),
             Step::Verify { .. }
             | Step::SyncGrants { .. }
             | Step::Drift { .. }
             | Step::Check { .. } => {}
+        }
+    }
+
+    fn keep(&mut self, kept: &[Kept], release: ReleaseId, adopt: bool) {
+        for one in kept {
+            let Some(content) = self.slots.slots.remove(&one.from) else {
+                continue;
+            };
+            let identity = content.identity().unwrap().clone();
+            if adopt {
+                let stamp = stamp(release, 0, Seal::Sealed, &identity);
+                self.put(&one.to, identity, stamp, false);
+            } else {
+                self.slots.slots.insert(one.to.clone(), content);
+            }
         }
     }
 

@@ -47,6 +47,9 @@ pub struct Gates {
     pub rows_dropped: Action,
     /// See `rows-dropped`; 0 to 100.
     pub rows_dropped_percent: u8,
+    /// Whether tables are compared by a digest of their rows too, so that the report names those
+    /// whose values changed while the count stayed. Reads live and build once.
+    pub compare_contents: bool,
     /// Queries that must return no row.
     pub checks: Vec<SqlCheck>,
 }
@@ -60,6 +63,7 @@ impl Default for Gates {
             emptied: Action::Stop,
             rows_dropped: Action::Warn,
             rows_dropped_percent: 50,
+            compare_contents: true,
             checks: Vec::new(),
         }
     }
@@ -123,6 +127,7 @@ pub fn judge(changes: &[Change], gates: &Gates, allowed: &BTreeSet<String>) -> V
                 | What::Kind(..)
                 | What::ColumnAdded(_)
                 | What::Rows
+                | What::Content
                 | What::Definition => {}
             }
         }
@@ -225,6 +230,7 @@ mod tests {
                 .collect(),
             rows: Some(rows),
             definition: None,
+            content: None,
         }
     }
 

@@ -4,7 +4,7 @@ use super::{
     Baseline, DbtSummary, Engine, Event, Evidence, Failure, History, Kind, Outcome, Pair, Plan,
     Planned, PortError, Step, Verb, halted, held,
 };
-use crate::domain::inventory::{Inventory, compare};
+use crate::domain::inventory::{Depth, Inventory, compare};
 use crate::domain::plan::Effect;
 use crate::domain::verify::{Action, Finding, judge};
 use crate::ports::{DbtEnd, Site};
@@ -127,9 +127,16 @@ impl Engine<'_> {
 
     async fn verify(&mut self, pairs: &[Pair]) -> Result<Evidence, PortError> {
         let (mut before, mut after) = (Inventory::new(), Inventory::new());
+        let depth = if self.rules.gates.compare_contents {
+            Depth::Contents
+        } else {
+            Depth::Counts
+        };
         for pair in pairs {
-            before.extend(self.warehouse.inventory(&pair.live).await?);
-            after.extend(self.warehouse.inventory(&pair.other).await?);
+            let work = self.warehouse.inventory(&pair.live, depth);
+            before.extend(self.keeping_the_lease(work).await?);
+            let work = self.warehouse.inventory(&pair.other, depth);
+            after.extend(self.keeping_the_lease(work).await?);
         }
         let changes = compare(&before, &after);
         let mut findings = judge(&changes, &self.rules.gates, &self.rules.allowed_relations);

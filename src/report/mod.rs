@@ -122,6 +122,27 @@ pub struct Changed {
     pub seconds: f64,
 }
 
+impl Changed {
+    /// An answer with nothing in it yet but how it ended, what is live and what is held.
+    #[must_use]
+    pub fn new(word: Word, live: Option<Shown>, history: &History) -> Self {
+        Self {
+            word,
+            live,
+            previous: None,
+            plan: None,
+            changes: Vec::new(),
+            findings: Vec::new(),
+            dbt: None,
+            loss: None,
+            hold: history.hold.clone(),
+            notes: Vec::new(),
+            next: None,
+            seconds: 0.0,
+        }
+    }
+}
+
 /// What `status` answers.
 #[derive(Clone, Debug)]
 pub struct Status {

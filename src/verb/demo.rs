@@ -137,17 +137,17 @@ fn choose(folder: Option<PathBuf>) -> Outcome<PathBuf> {
         ))
         .next("name another folder, or leave --dir out")),
         Some(folder) => absolute(folder),
-        None => (1..)
-            .map(|n| {
-                if n == 1 {
-                    "switchback-demo".into()
-                } else {
-                    format!("switchback-demo-{n}")
-                }
-            })
-            .map(PathBuf::from)
-            .find(|path| !path.exists())
-            .map_or_else(|| Err(Failure::usage("no folder is free here")), absolute),
+        None => absolute(
+            (1..=999)
+                .map(|n| match n {
+                    1 => PathBuf::from("switchback-demo"),
+                    n => PathBuf::from(format!("switchback-demo-{n}")),
+                })
+                .find(|path| !path.exists())
+                .ok_or_else(|| {
+                    Failure::usage("too many demos are here: remove switchback-demo-*")
+                })?,
+        ),
     }
 }
 

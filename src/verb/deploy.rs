@@ -32,7 +32,10 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
         return Err(untouched(failure, &view, site));
     }
     if site.config.dry_run {
-        return Ok(planned(site, &view, plan));
+        return Ok(Answer::Changed(Box::new(Changed {
+            plan: Some(plan),
+            ..Changed::new(Word::Planned, view.live(site), &view.history)
+        })));
     }
     let began = begin(site, &view, plan, &survey)?;
     let (view, tale) = site
@@ -55,23 +58,21 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
         .iter()
         .map(|line| format!("accepted drift: {line}"))
         .collect();
+    let word = if verb == Verb::Build {
+        Word::Built
+    } else {
+        Word::Published
+    };
     Ok(Answer::Changed(Box::new(Changed {
-        word: if verb == Verb::Build {
-            Word::Built
-        } else {
-            Word::Published
-        },
         previous: previous(&view, &began.plan),
-        live,
         plan: Some(began.plan),
         changes: tale.changes,
         findings: tale.findings,
         dbt: tale.dbt,
-        loss: None,
-        hold: view.history.hold.clone(),
         notes,
         next,
         seconds: started.elapsed().as_secs_f64(),
+        ..Changed::new(word, live, &view.history)
     })))
 }
 
@@ -100,6 +101,12 @@ async fn survey(site: &Site, plan: &Plan) -> Outcome<Survey> {
         .event(Event::Phase("reading the dbt project".to_owned()));
     let survey = site.dbt.survey(&redirect, site.halt.subscribe()).await?;
     site.observer.event(Event::PhaseEnded);
+    for (id, code) in &survey.build.raw_code {
+        site.observer.event(Event::Warning(format!(
+            "{id} names production's own file, which the build cannot redirect: {}",
+            code.lines().next().unwrap_or_default().trim()
+        )));
+    }
     let escaped = escapes(&survey, &warehouse.placement(), &site.config.allow.external);
     if escaped.is_empty() {
         return Ok(survey);
@@ -167,23 +174,6 @@ async fn agree(site: &Site, plan: &Plan, verb: Verb) -> Outcome<()> {
     )))
 }
 
-fn planned(site: &Site, view: &View, plan: Plan) -> Answer {
-    Answer::Changed(Box::new(Changed {
-        word: Word::Planned,
-        live: view.live(site),
-        previous: None,
-        plan: Some(plan),
-        changes: Vec::new(),
-        findings: Vec::new(),
-        dbt: None,
-        loss: None,
-        hold: view.history.hold.clone(),
-        notes: Vec::new(),
-        next: None,
-        seconds: 0.0,
-    }))
-}
-
 /// What was displaced by a plan that has run, for the report.
 #[must_use]
 pub fn previous(view: &View, plan: &Plan) -> Option<Shown> {
@@ -211,6 +201,7 @@ pub fn take_back(site: &Site, view: &View, plan: &Plan) -> Option<String> {
 }
 
 /// Adds what is live to a failure from before anything was touched.
+#[must_use]
 pub fn untouched(failure: Failure, view: &View, site: &Site) -> Failure {
     let live = view.live(site).map_or_else(
         || "nothing is live yet".to_owned(),

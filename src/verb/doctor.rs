@@ -11,7 +11,7 @@ use crate::report::{Answer, Checked};
 pub async fn run(site: &Site) -> Outcome<Answer> {
     let mut checks = vec![
         check("project", Ok(site.project.clone())),
-        check("dbt", Ok(site.dbt_version.clone())),
+        check("dbt", site.dbt.version().await),
     ];
     let names: Vec<String> = site
         .warehouse

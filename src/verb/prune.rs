@@ -18,24 +18,13 @@ pub async fn run(site: &Site, named: &[ReleaseId]) -> Outcome<Answer> {
     refuse_unsettled(site, &view.history).await?;
     let keep = site.config.keep_releases;
     let plan = view.plan(site, |ground| planner::prune(ground, named, keep))?;
-    let mut changed = Changed {
-        word: if site.config.dry_run {
-            Word::Planned
-        } else {
-            Word::NothingToDo
-        },
-        live: view.live(site),
-        previous: None,
-        plan: Some(plan.clone()),
-        changes: Vec::new(),
-        findings: Vec::new(),
-        dbt: None,
-        loss: None,
-        hold: None,
-        notes: Vec::new(),
-        next: None,
-        seconds: 0.0,
+    let word = if site.config.dry_run {
+        Word::Planned
+    } else {
+        Word::NothingToDo
     };
+    let mut changed = Changed::new(word, view.live(site), &view.history);
+    changed.plan = Some(plan.clone());
     if site.config.dry_run || plan.steps.is_empty() {
         return Ok(Answer::Changed(Box::new(changed)));
     }

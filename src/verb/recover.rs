@@ -72,17 +72,9 @@ fn answer(
         _ => None,
     };
     Answer::Changed(Box::new(Changed {
-        word,
-        live: view.live(site),
-        previous: None,
         plan: done.map(|recovery| recovery.open.began.plan),
-        changes: Vec::new(),
-        findings: Vec::new(),
-        dbt: None,
-        loss: None,
-        hold: view.history.hold.clone(),
-        notes: Vec::new(),
         next,
         seconds: started.elapsed().as_secs_f64(),
+        ..Changed::new(word, view.live(site), &view.history)
     }))
 }

@@ -3,10 +3,10 @@
 
 use std::time::Instant;
 
-use super::deploy::{previous, untouched};
+use super::deploy::untouched;
 use super::site::Site;
 use super::{View, look, recover};
-use crate::domain::inventory::Inventory;
+use crate::domain::inventory::{Change, Depth, Inventory};
 use crate::domain::journal::{Baseline, Began};
 use crate::domain::name::ReleaseId;
 use crate::domain::plan::{Plan, Step};
@@ -150,8 +150,8 @@ async fn lost(site: &Site, view: &View, plan: &Plan) -> Outcome<Loss> {
     };
     let (mut live, mut target) = (Inventory::new(), Inventory::new());
     for pair in pairs {
-        live.extend(site.warehouse.inventory(&pair.live).await?);
-        target.extend(site.warehouse.inventory(&pair.other).await?);
+        live.extend(site.warehouse.inventory(&pair.live, Depth::Counts).await?);
+        target.extend(site.warehouse.inventory(&pair.other, Depth::Counts).await?);
     }
     let writes: Vec<_> = view
         .history
@@ -166,7 +166,7 @@ fn refuse_loss(site: &Site, prepared: &Prepared) -> Outcome<()> {
     if site.config.allow_loss || !prepared.loss.is_irreplaceable() {
         return Ok(());
     }
-    let list = |what: &str, changes: &[crate::domain::inventory::Change]| {
+    let list = |what: &str, changes: &[Change]| {
         changes.iter().fold(String::new(), |text, change| {
             let count = |rows: Option<u64>| rows.map_or("none".to_owned(), |rows| rows.to_string());
             format!(
@@ -226,23 +226,16 @@ fn answer(site: &Site, word: Word, prepared: Prepared, started: Instant) -> Answ
     if word == Word::Planned && view.history.open.is_some() {
         notes.push("an interrupted run is recovered first".to_owned());
     }
+    let displaced = plan
+        .displaces
+        .map(|release| Shown::of(&view.history, release));
     Answer::Changed(Box::new(Changed {
-        word,
-        live: view.live(site),
-        previous: if word == Word::RolledBack {
-            previous(&view, &plan)
-        } else {
-            plan.displaces
-                .map(|release| Shown::of(&view.history, release))
-        },
+        previous: displaced,
         plan: Some(plan),
-        changes: Vec::new(),
-        findings: Vec::new(),
-        dbt: None,
         loss: Some(loss),
-        hold: view.history.hold.clone(),
         notes,
         next,
         seconds: started.elapsed().as_secs_f64(),
+        ..Changed::new(word, view.live(site), &view.history)
     }))
 }

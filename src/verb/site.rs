@@ -12,7 +12,7 @@ use crate::adapter::checkout::{self, Checkout};
 use crate::adapter::dbt::DbtProject;
 use crate::adapter::dbt::commands::{check_commands, split_command};
 use crate::adapter::dbt::jinja::Env;
-use crate::adapter::dbt::locate;
+use crate::adapter::dbt::locate::{self, Located};
 use crate::adapter::duckdb::{self, DuckDb, FileLedger};
 use crate::config::Config;
 use crate::config::file::Isolation;
@@ -60,8 +60,6 @@ pub struct Site {
     pub checkout: Checkout,
     /// The project and its target, for people.
     pub project: String,
-    /// dbt's version, as it reports it.
-    pub dbt_version: String,
     /// The options that made this site, as they have to be typed again.
     pub options: String,
 }
@@ -92,40 +90,16 @@ impl Site {
         } = around;
         let commands = split(&config.dbt_commands)?;
         let checks = split(&config.post_deploy_commands)?;
-        let settings = locate::Settings {
-            project_dir: config.project_dir.as_ref().map(PathBuf::from),
-            profiles_dir: config.profiles_dir.as_ref().map(PathBuf::from),
-            profile: config.profile.clone(),
-            target: config.target.clone(),
-            dbt_executable: Some(config.dbt_executable.clone()),
-            timeout: config.dbt_timeout,
-            redirect_env: config.redirect_env.clone(),
-            redirect_vars: config.redirect_vars.clone(),
-        };
+        let settings = settings(&config);
         let project = DbtProject::open(
             settings,
             env.clone(),
             cwd.clone(),
             observer.clone(),
             commands.clone(),
-        )
-        .await?;
+        )?;
         let located = project.located();
-        let kind = located.adapter.clone();
-        if kind != "duckdb" {
-            return Err(Failure::usage(format!(
-                "profile `{}`, target `{}` is of type `{kind}`, which this version of Switchback \
-                 does not deploy to; allowed is duckdb",
-                located.profile, located.target
-            ))
-            .next("choose another target with --target"));
-        }
-        if config.isolation != Isolation::Auto {
-            return Err(Failure::usage(
-                "`isolation` has a meaning on Snowflake only; on duckdb the whole file is swapped",
-            )
-            .next("remove `isolation` from switchback.yml"));
-        }
+        refuse_other_warehouses(&config, located)?;
         let described = format!(
             "{} (profile {}, target {})",
             located.project_dir.display(),
@@ -145,7 +119,6 @@ impl Site {
         let actor = actor(env.as_ref());
         let live = &warehouse.live_file().path;
         let ledger = FileLedger::open(live, actor.host.clone(), Rc::new(SystemClock));
-        let dbt_version = project.version().to_owned();
         Ok(Self {
             config,
             warehouse: Box::new(warehouse),
@@ -159,7 +132,6 @@ impl Site {
             checks,
             checkout,
             project: described,
-            dbt_version,
             options,
         })
     }
@@ -233,6 +205,37 @@ impl Site {
     }
 }
 
+fn settings(config: &Config) -> locate::Settings {
+    locate::Settings {
+        project_dir: config.project_dir.as_ref().map(PathBuf::from),
+        profiles_dir: config.profiles_dir.as_ref().map(PathBuf::from),
+        profile: config.profile.clone(),
+        target: config.target.clone(),
+        dbt_executable: Some(config.dbt_executable.clone()),
+        timeout: config.dbt_timeout,
+        redirect_env: config.redirect_env.clone(),
+        redirect_vars: config.redirect_vars.clone(),
+    }
+}
+
+fn refuse_other_warehouses(config: &Config, located: &Located) -> Outcome<()> {
+    if located.adapter != "duckdb" {
+        return Err(Failure::usage(format!(
+            "profile `{}`, target `{}` is of type `{}`, which this version of Switchback does not \
+             deploy to; allowed is duckdb",
+            located.profile, located.target, located.adapter
+        ))
+        .next("choose another target with --target"));
+    }
+    if config.isolation != Isolation::Auto {
+        return Err(Failure::usage(
+            "`isolation` has a meaning on Snowflake only; on duckdb the whole file is swapped",
+        )
+        .next("remove `isolation` from switchback.yml"));
+    }
+    Ok(())
+}
+
 fn split(commands: &[String]) -> Outcome<Vec<Vec<String>>> {
     let split: Vec<Vec<String>> = commands
         .iter()
@@ -247,7 +250,7 @@ fn actor(env: &dyn Fn(&str) -> Option<String>) -> Actor {
     let name = ["GITHUB_ACTOR", "USER", "LOGNAME"]
         .iter()
         .find_map(|key| env(key).filter(|value| !value.is_empty()))
-        .unwrap_or_else(|| "unknown".to_owned());
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
     let run_url = match (
         env("GITHUB_SERVER_URL"),
         env("GITHUB_REPOSITORY"),

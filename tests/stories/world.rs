@@ -336,13 +336,11 @@ pub fn finish(child: Child) -> Run {
     std::thread::spawn(move || {
         let _ = sender.send(child.wait_with_output());
     });
-    match receiver.recv_timeout(PATIENCE) {
-        Ok(output) => Run::of(&output.unwrap()),
-        Err(_) => {
-            signal(id, "KILL");
-            panic!("process {id} did not end within {PATIENCE:?}");
-        }
-    }
+    let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+        signal(id, "KILL");
+        panic!("process {id} did not end within {PATIENCE:?}");
+    };
+    Run::of(&output.unwrap())
 }
 
 /// Waits until something holds, bounded.

@@ -45,7 +45,8 @@ use crate::domain::project::{DbtSummary, Survey};
 use crate::failure::Outcome;
 use crate::ports::{self, DbtEnd, Event, HaltReceiver, Observer, Redirect, Site};
 
-/// A dbt project that was found and whose dbt was checked.
+/// A dbt project that was found. dbt itself is asked for its version only where it is to run: a
+/// rollback must not fail on it.
 pub struct DbtProject {
     settings: Settings,
     env: Env,
@@ -53,7 +54,7 @@ pub struct DbtProject {
     observer: Rc<dyn Observer>,
     commands: Vec<Vec<String>>,
     located: Located,
-    dbt: version::Dbt,
+    found: version::Found,
     workspace: Workspace,
     /// Whether the leading `deps` and `clean` commands have run.
     prepared: Cell<bool>,
@@ -62,7 +63,7 @@ pub struct DbtProject {
 impl DbtProject {
     /// Finds the project and its dbt. `commands` are those that build a release; `cwd` is the
     /// process's own current directory, which dbt will have too.
-    pub async fn open(
+    pub fn open(
         settings: Settings,
         env: Env,
         cwd: PathBuf,
@@ -72,16 +73,7 @@ impl DbtProject {
         commands::check_commands(&commands)?;
         let vars = texts(&vars_of(&commands)?);
         let located = locate(&settings, &env, &cwd, vars)?;
-        let named = settings.dbt_executable.as_deref();
-        let dbt = version::Dbt::find(named, &env, &cwd, &located.adapter).await?;
-        let unchecked = |word: &String| word == "--no-version-check";
-        let bounds =
-            if is_set(&env, "VERSION_CHECK", false) || commands.iter().flatten().any(unchecked) {
-                &[]
-            } else {
-                located.require_dbt_version.as_slice()
-            };
-        dbt.check(bounds, &located.project)?;
+        let found = version::Found::new(settings.dbt_executable.as_deref(), &env, &cwd)?;
         let workspace = Workspace::new()?;
         Ok(Self {
             settings,
@@ -90,7 +82,7 @@ impl DbtProject {
             observer,
             commands,
             located,
-            dbt,
+            found,
             workspace,
             prepared: Cell::new(false),
         })
@@ -104,24 +96,27 @@ impl DbtProject {
 
     /// The Python of dbt's environment.
     pub fn python(&self) -> Outcome<PathBuf> {
-        self.dbt.python()
+        self.found.python()
     }
 
-    /// dbt's version, as it reports it.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        &self.dbt.reported
-    }
-
-    /// The dbt that is run.
-    #[must_use]
-    pub fn dbt(&self) -> &version::Dbt {
-        &self.dbt
+    /// Asks dbt for its version, and refuses one that Switchback or the project does not support.
+    async fn checked(&self) -> Outcome<version::Dbt> {
+        let dbt = version::Dbt::of(&self.found, &self.located.adapter).await?;
+        let unchecked = |word: &String| word == "--no-version-check";
+        let switched_off = is_set(&self.env, "VERSION_CHECK", false)
+            || self.commands.iter().flatten().any(unchecked);
+        let bounds: &[String] = if switched_off {
+            &[]
+        } else {
+            &self.located.require_dbt_version
+        };
+        dbt.check(bounds, &self.located.project)?;
+        Ok(dbt)
     }
 
     /// A dbt process: the user's words, then ours.
     fn command(&self, words: &[String], side: Side) -> Outcome<Command> {
-        let mut command = Command::new(&self.dbt.executable);
+        let mut command = Command::new(&self.found.executable);
         command.current_dir(&self.cwd);
         let words = match side {
             Side::Build => with_vars(words, &self.settings.redirect_vars)?,
@@ -169,6 +164,7 @@ impl DbtProject {
 #[async_trait(?Send)]
 impl ports::Dbt for DbtProject {
     async fn survey(&self, redirect: &Redirect, halt: HaltReceiver) -> Outcome<Survey> {
+        let dbt = self.checked().await?;
         self.workspace.clear()?;
         self.workspace.write_profile(
             Side::Production,
@@ -190,7 +186,19 @@ impl ports::Dbt for DbtProject {
             self.quietly(&parse, Side::Production, halt.clone()),
             self.quietly(&parse, Side::Build, halt),
         )?;
-        self.read_survey(redirect)
+        self.read_survey(redirect, &dbt.reported)
+    }
+
+    async fn version(&self) -> Outcome<String> {
+        let dbt = self.checked().await?;
+        let adapter = dbt.adapter.map_or_else(String::new, |version| {
+            format!(", dbt-{} {version}", self.located.adapter)
+        });
+        Ok(format!(
+            "{}{adapter} ({})",
+            dbt.reported,
+            dbt.executable.display()
+        ))
     }
 
     async fn run(

@@ -62,7 +62,7 @@ struct Fixture {
     halter: watch::Sender<Option<Halt>>,
 }
 
-async fn fixture(commands: &[&str], timeout: Duration) -> Fixture {
+fn fixture(commands: &[&str], timeout: Duration) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     write("dbt_project.yml", "name: shop\nprofile: shop\n");
@@ -88,7 +88,6 @@ async fn fixture(commands: &[&str], timeout: Duration) -> Fixture {
         Rc::clone(&watcher) as Rc<dyn Observer>,
         split(commands),
     )
-    .await
     .unwrap();
     let (halter, halt) = watch::channel(None);
     Fixture {
@@ -136,7 +135,7 @@ const LONG: Duration = Duration::from_secs(60);
 #[tokio::test]
 async fn both_parses_are_read_and_only_the_build_is_redirected() {
     let commands = ["deps", "build --vars 'n: 1'"];
-    let fixture = fixture(&commands, LONG).await;
+    let fixture = fixture(&commands, LONG);
     let survey = fixture
         .project
         .survey(&redirect(), fixture.halt.clone())
@@ -160,7 +159,7 @@ async fn both_parses_are_read_and_only_the_build_is_redirected() {
 
 #[tokio::test]
 async fn output_streams_and_artifacts_are_copied_to_the_projects_target() {
-    let fixture = fixture(&["build"], LONG).await;
+    let fixture = fixture(&["build"], LONG);
     let end = fixture.run(&["build", "run-operation x"]).await;
     let DbtEnd::Succeeded(summary) = end else {
         panic!("{end:?}")
@@ -176,7 +175,7 @@ async fn output_streams_and_artifacts_are_copied_to_the_projects_target() {
 
 #[tokio::test]
 async fn a_failure_names_the_command_the_nodes_and_the_files() {
-    let fixture = fixture(&["build"], LONG).await;
+    let fixture = fixture(&["build"], LONG);
     let (summary, message) = fixture.failure(&["build", "run --select a", "build"]).await;
     assert_eq!(summary.failures[0].file.as_deref(), Some("models/a.sql"));
     assert!(
@@ -203,10 +202,10 @@ async fn a_failure_names_the_command_the_nodes_and_the_files() {
 
 #[tokio::test]
 async fn a_series_ends_at_its_time_out_and_at_a_halt() {
-    let hasty = fixture(&["build"], Duration::from_millis(300)).await;
+    let hasty = fixture(&["build"], Duration::from_millis(300));
     let (_, message) = hasty.failure(&["docs generate"]).await;
     assert!(message.contains("did not end within 0.3 s"), "{message}");
-    let fixture = fixture(&["build"], LONG).await;
+    let fixture = fixture(&["build"], LONG);
     let commands = ["docs generate"];
     let (end, ()) = tokio::join!(fixture.run(&commands), async {
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -79,8 +79,8 @@ impl DbtProject {
         }
     }
 
-    /// Reads both parses.
-    pub(super) fn read_survey(&self, redirect: &Redirect) -> Outcome<Survey> {
+    /// Reads both parses. `version` is dbt's own, for a manifest that does not name it.
+    pub(super) fn read_survey(&self, redirect: &Redirect, version: &str) -> Outcome<Survey> {
         let reading = self.reading(redirect);
         let open = |side| Mapped::open(&self.workspace.target(side).join("manifest.json"));
         let mapped = open(Side::Production)?;
@@ -92,7 +92,7 @@ impl DbtProject {
         let fingerprint = fingerprint(&raw, roots, &self.commands)?;
         let production = raw.summarize(&reading);
         let reported = raw.metadata.dbt_version.as_deref();
-        let dbt_version = reported.unwrap_or(&self.dbt.reported).to_owned();
+        let dbt_version = reported.unwrap_or(version).to_owned();
         drop(raw);
         let mapped = open(Side::Build)?;
         let build = mapped.parse::<Raw<'_>>()?.summarize(&reading);

@@ -31,7 +31,36 @@ const ASK: &str = "import sys\nsys.path = [p for p in sys.path if p]\nimport imp
     for d in m.distributions():\n    n = (d.metadata['Name'] or '').lower()\n    \
     if n.startswith('dbt'):\n        print(n, d.version)\n";
 
-/// The dbt that will be run.
+/// Where dbt is; nothing has been started yet.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The executable, absolute.
+    pub executable: PathBuf,
+    python: Option<PathBuf>,
+}
+
+impl Found {
+    /// Finds dbt: `named` may be a path or a command in `PATH`.
+    pub fn new(named: Option<&str>, env: &Env, cwd: &Path) -> Outcome<Self> {
+        let executable = executable(named, env, cwd)?;
+        let python = python_of(&executable, env);
+        Ok(Self { executable, python })
+    }
+
+    /// The environment's own Python, which has the warehouse's driver in the version that dbt uses.
+    pub fn python(&self) -> Outcome<PathBuf> {
+        self.python.clone().ok_or_else(|| {
+            Failure::usage(format!(
+                "the dbt at {} is not a script of a Python environment, so there is no Python to \
+                 reach the warehouse with",
+                self.executable.display()
+            ))
+            .next("set dbt-executable to the bin/dbt of the virtual environment")
+        })
+    }
+}
+
+/// The dbt that will be run, and its version.
 #[derive(Clone, Debug)]
 pub struct Dbt {
     /// The executable, absolute.
@@ -42,15 +71,13 @@ pub struct Dbt {
     pub version: Version,
     /// The adapter package's version, where Python tells.
     pub adapter: Option<String>,
-    python: Option<PathBuf>,
 }
 
 impl Dbt {
-    /// Finds dbt and asks for its version. `adapter` is the profile's `type`.
-    pub async fn find(named: Option<&str>, env: &Env, cwd: &Path, adapter: &str) -> Outcome<Self> {
-        let executable = executable(named, env, cwd)?;
-        let python = python_of(&executable, env);
-        let packages = match &python {
+    /// Asks for the version. `adapter` is the profile's `type`.
+    pub async fn of(found: &Found, adapter: &str) -> Outcome<Self> {
+        let executable = found.executable.clone();
+        let packages = match &found.python {
             Some(python) => packages(python).await?,
             None => BTreeMap::new(),
         };
@@ -81,19 +108,6 @@ impl Dbt {
             reported,
             version,
             adapter: adapter_version,
-            python: python.filter(|_| core.is_some()),
-        })
-    }
-
-    /// The environment's own Python, which has the warehouse's driver in the version that dbt uses.
-    pub fn python(&self) -> Outcome<PathBuf> {
-        self.python.clone().ok_or_else(|| {
-            Failure::usage(format!(
-                "the dbt at {} is not a script of a Python environment with dbt-core, so there is \
-                 no Python to reach the warehouse with",
-                self.executable.display()
-            ))
-            .next("set dbt-executable to the bin/dbt of the virtual environment")
         })
     }
 

@@ -9,6 +9,10 @@ fn write_script(path: &Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
+async fn find(named: Option<&str>, env: &Env, cwd: &Path, adapter: &str) -> Outcome<Dbt> {
+    Dbt::of(&Found::new(named, env, cwd)?, adapter).await
+}
+
 fn env_with_path(path: &Path) -> Env {
     let path = format!("{}:/usr/bin:/bin", path.display());
     Arc::new(move |name: &str| (name == "PATH").then(|| path.clone()))
@@ -55,16 +59,20 @@ async fn dbt_is_found_in_path_and_its_version_read_from_its_python() {
     std::fs::create_dir(&links).unwrap();
     symlink(bin.join("dbt"), links.join("dbt")).unwrap();
     let env = env_with_path(&links);
-    let dbt = Dbt::find(None, &env, dir.path(), "duckdb").await.unwrap();
+    let dbt = find(None, &env, dir.path(), "duckdb").await.unwrap();
     assert_eq!(dbt.reported, "1.11.16");
     assert_eq!(dbt.adapter.as_deref(), Some("1.11.1"));
-    assert_eq!(dbt.python().unwrap(), bin.join("python"));
+    assert_eq!(
+        Found::new(None, &env, dir.path())
+            .unwrap()
+            .python()
+            .unwrap(),
+        bin.join("python")
+    );
     dbt.check(&[">=1.8.0".to_owned()], "shop").unwrap();
     let failure = dbt.check(&["<1.9.0".to_owned()], "shop").unwrap_err();
     assert!(failure.message.contains("<1.9.0") && failure.message.contains("1.11.16"));
-    let failure = Dbt::find(None, &env, dir.path(), "snowflake")
-        .await
-        .unwrap_err();
+    let failure = find(None, &env, dir.path(), "snowflake").await.unwrap_err();
     assert!(failure.message.contains("dbt-snowflake"), "{failure}");
 }
 
@@ -76,12 +84,14 @@ async fn a_dbt_that_is_no_python_script_is_asked_itself() {
         "#!/bin/sh\necho dbt-fusion 2.0.0-preview.45\n",
     );
     let env = env_with_path(dir.path());
-    let dbt = Dbt::find(Some("./dbt"), &env, dir.path(), "duckdb")
+    let dbt = find(Some("./dbt"), &env, dir.path(), "duckdb")
         .await
         .unwrap();
     assert_eq!(dbt.version, parse_version("2.0.0-preview.45").unwrap());
     assert!(
-        dbt.python()
+        Found::new(Some("./dbt"), &env, dir.path())
+            .unwrap()
+            .python()
             .unwrap_err()
             .next
             .unwrap()
@@ -96,14 +106,14 @@ async fn an_old_or_missing_dbt_is_refused() {
     let old = "#!/bin/sh\nprintf 'Core:\\n  - installed: 1.7.9\\n  - latest: 1.11.0\\n'\n";
     write_script(&dir.path().join("dbt"), old);
     let env = env_with_path(dir.path());
-    let dbt = Dbt::find(None, &env, dir.path(), "duckdb").await.unwrap();
+    let dbt = find(None, &env, dir.path(), "duckdb").await.unwrap();
     assert!(
         dbt.check(&[], "shop")
             .unwrap_err()
             .message
             .contains("1.7.9")
     );
-    let failure = Dbt::find(Some("dbt-nope"), &env, dir.path(), "duckdb")
+    let failure = find(Some("dbt-nope"), &env, dir.path(), "duckdb")
         .await
         .unwrap_err();
     assert!(failure.message.contains("`dbt-nope`"), "{failure}");

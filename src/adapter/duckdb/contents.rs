@@ -40,7 +40,7 @@ pub(super) fn mark(path: &Path) -> io::Result<String> {
 /// An inventory as the child answers it.
 #[derive(Deserialize)]
 pub(super) struct Raw {
-    tables: Vec<(String, String, u64)>,
+    tables: Vec<(String, String, u64, Option<String>)>,
     views: Vec<(String, String, Option<String>)>,
     columns: Vec<(String, String, String, String)>,
 }
@@ -48,20 +48,21 @@ pub(super) struct Raw {
 /// The inventory from the child's answer.
 pub(super) fn inventory(raw: Raw) -> Inventory {
     let mut found = Inventory::new();
-    let mut add = |schema, identifier, kind, rows, definition| {
+    let mut add = |schema, identifier, kind, rows, content, definition| {
         let relation = Relation {
             kind,
             columns: Vec::new(),
             rows,
             definition,
+            content,
         };
         found.insert(Local { schema, identifier }, relation);
     };
-    for (schema, name, rows) in raw.tables {
-        add(schema, name, RelationKind::Table, Some(rows), None);
+    for (schema, name, rows, content) in raw.tables {
+        add(schema, name, RelationKind::Table, Some(rows), content, None);
     }
     for (schema, name, text) in raw.views {
-        add(schema, name, RelationKind::View, None, text);
+        add(schema, name, RelationKind::View, None, None, text);
     }
     for (schema, identifier, name, data_type) in raw.columns {
         if let Some(relation) = found.get_mut(&Local { schema, identifier }) {

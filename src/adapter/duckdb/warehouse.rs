@@ -24,7 +24,7 @@ use super::path::{self, LiveFile};
 use super::slots::{self, Found};
 use super::{probe, render, stamp, words};
 use crate::domain::containment::Placement;
-use crate::domain::inventory::Inventory;
+use crate::domain::inventory::{Depth, Inventory};
 use crate::domain::journal::Baseline;
 use crate::domain::name::{Naming, SlotName};
 use crate::domain::plan::{Effect, Pair, Step};
@@ -343,7 +343,7 @@ impl Warehouse for DuckDb {
 
     async fn baseline(&self) -> Answer<Baseline> {
         let marks = self.marks()?;
-        let rows = contents::rows(&self.inventory(&self.slots[0]).await?);
+        let rows = contents::rows(&self.inventory(&self.slots[0], Depth::Counts).await?);
         Ok(Baseline { marks, rows })
     }
 
@@ -360,16 +360,17 @@ impl Warehouse for DuckDb {
         if now == baseline.marks {
             return Ok(Vec::new());
         }
-        let rows = contents::rows(&self.inventory(slot).await?);
+        let rows = contents::rows(&self.inventory(slot, Depth::Counts).await?);
         Ok(contents::drift(&baseline.rows, &rows))
     }
 
-    async fn inventory(&self, slot: &SlotName) -> Answer<Inventory> {
+    async fn inventory(&self, slot: &SlotName, depth: Depth) -> Answer<Inventory> {
         let path = slot.as_path();
         if !path.exists() {
             return Ok(Inventory::new());
         }
-        let request = json!({"op": "inventory", "file": path});
+        let request =
+            json!({"op": "inventory", "file": path, "contents": depth == Depth::Contents});
         Ok(contents::inventory(self.read(path, request).await?))
     }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::super::testing::{World, python, refused};
 use super::super::{contents, files};
-use crate::domain::inventory::RelationKind;
+use crate::domain::inventory::{Depth, RelationKind};
 use crate::domain::name::ReleaseId;
 use crate::domain::plan::Step;
 use crate::domain::slot::{Content, Live, Seal};
@@ -309,8 +309,16 @@ async fn an_inventory_has_tables_views_and_columns_but_not_the_stamp() {
         "CREATE SCHEMA \"o d\"; CREATE TABLE \"o d\".\"q\"\"t\" (a INT, b VARCHAR)",
     );
     world.make(1, false, "SELECT 1").await;
-    let live = world.duck.inventory(&world.live_slot()).await.unwrap();
-    let build = world.duck.inventory(&world.build(1)).await.unwrap();
+    let live = world
+        .duck
+        .inventory(&world.live_slot(), Depth::Counts)
+        .await
+        .unwrap();
+    let build = world
+        .duck
+        .inventory(&world.build(1), Depth::Counts)
+        .await
+        .unwrap();
     assert_eq!(live, build);
     let names: Vec<_> = live.keys().map(ToString::to_string).collect();
     assert_eq!(names, ["main.t", "main.v", "o d.q\"t"]);
@@ -333,7 +341,7 @@ async fn an_inventory_has_tables_views_and_columns_but_not_the_stamp() {
     assert!(
         world
             .duck
-            .inventory(&world.build(9))
+            .inventory(&world.build(9), Depth::Counts)
             .await
             .unwrap()
             .is_empty()
@@ -371,7 +379,11 @@ async fn a_leftover_log_is_taken_in_where_that_is_allowed() {
     world.duck.preflight().await.unwrap();
     world.make(1, false, "SELECT 1").await;
     assert!(files::wals(&world.live).is_empty());
-    let build = world.duck.inventory(&world.build(1)).await.unwrap();
+    let build = world
+        .duck
+        .inventory(&world.build(1), Depth::Counts)
+        .await
+        .unwrap();
     assert_eq!(build.values().next().unwrap().rows, Some(4));
 }
 
