@@ -112,7 +112,7 @@ fn command() -> Command {
         .after_help(EXIT_CODES)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .max_term_width(100);
+        .term_width(100);
     for verb in VERBS {
         let mut command = Command::new(verb.name).about(verb.about);
         let (least, most) = verb.releases;
@@ -184,6 +184,23 @@ mod tests {
     fn no_verb_is_bad_usage_and_help_is_not() {
         assert!(matches!(parse(&[]), Parsed::Text(_, 2)));
         assert!(matches!(parse(&["--help".to_owned()]), Parsed::Text(_, 0)));
+    }
+
+    #[test]
+    fn help_lists_every_verb_and_the_exit_codes() {
+        let Parsed::Text(text, 0) = parse(&["--help".to_owned()]) else {
+            panic!("no help")
+        };
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn help_of_a_verb_lists_its_options() {
+        let arguments = ["rollback".to_owned(), "--help".to_owned()];
+        let Parsed::Text(text, 0) = parse(&arguments) else {
+            panic!("no help")
+        };
+        insta::assert_snapshot!(text);
     }
 
     #[test]

@@ -229,11 +229,17 @@ impl Engine<'_> {
                 self.tale.dbt = Some(summary.clone());
                 Some(note)
             }
-            Evidence::Verified { findings, changes } => Some(format!(
-                "{} relations differ, {} warnings",
-                changes.len(),
-                findings.len()
-            )),
+            Evidence::Verified { findings, changes } => {
+                let count = |n: usize, one: &str, more: &str| match n {
+                    1 => format!("1 {one}"),
+                    n => format!("{n} {more}"),
+                };
+                let differ = count(changes.len(), "relation differs", "relations differ");
+                Some(format!(
+                    "{differ}, {}",
+                    count(findings.len(), "warning", "warnings")
+                ))
+            }
             Evidence::Drifted(drift) if !drift.is_empty() => {
                 Some(format!("{} accepted", drift.len()))
             }

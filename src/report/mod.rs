@@ -3,6 +3,8 @@
 //! May import `domain`, `failure` and what stands above them; nothing here does I/O.
 
 mod json;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use chrono::{DateTime, Utc};
