@@ -54,6 +54,27 @@ fn hold() -> Hold {
     }
 }
 
+fn build_step(pairs: &[Pair], dbt: &[String]) -> Step {
+    Step::Build {
+        pairs: pairs.to_vec(),
+        commands: vec![dbt.to_vec()],
+    }
+}
+
+fn keep_step(build: &SlotName, archive: &SlotName) -> Step {
+    let live = SlotName::from("/data/shop.duckdb");
+    let kept = Kept {
+        live,
+        from: build.clone(),
+        to: archive.clone(),
+    };
+    Step::Keep {
+        kept: vec![kept],
+        release: ReleaseId(1),
+        adopt: false,
+    }
+}
+
 fn plan() -> Plan {
     let live = SlotName::from("/data/shop.duckdb");
     let build = Naming::Files.slot(&live, Role::Build(ReleaseId(2)));
@@ -92,10 +113,7 @@ fn plan() -> Plan {
                 ],
             ),
             step(
-                Step::Build {
-                    pairs: pairs.clone(),
-                    commands: vec![dbt.clone()],
-                },
+                build_step(&pairs, &dbt),
                 vec![Effect::Dbt {
                     arguments: dbt,
                     on: "build".into(),
@@ -118,15 +136,7 @@ fn plan() -> Plan {
                 ],
             ),
             step(
-                Step::Keep {
-                    kept: vec![Kept {
-                        live,
-                        from: build.clone(),
-                        to: archive.clone(),
-                    }],
-                    release: ReleaseId(1),
-                    adopt: false,
-                },
+                keep_step(&build, &archive),
                 vec![Effect::MoveSlot {
                     from: build,
                     to: archive,
