@@ -20,10 +20,7 @@ pub const OUTPUTS: &[(&str, &str)] = &[
     ("release", "The release this run made or brought back"),
     ("previous-release", "The release that was live before"),
     ("live-release", "The release that is live now"),
-    (
-        "rollback-command",
-        "The command that takes this release back",
-    ),
+    ("rollback-command", "The command that takes this release back"),
 ];
 
 /// Runs the action of this process.
@@ -108,36 +105,21 @@ fn outputs(ended: &Ended) -> Vec<(&'static str, String)> {
             let name =
                 |release: Option<ReleaseId>| release.map_or(String::new(), |r| r.to_string());
             values.push(("outcome", changed.word.as_str().to_owned()));
-            values.push((
-                "release",
-                name(changed.plan.as_ref().map(|plan| plan.release)),
-            ));
-            values.push((
-                "previous-release",
-                name(changed.previous.as_ref().map(|p| p.release)),
-            ));
-            values.push((
-                "live-release",
-                name(changed.live.as_ref().map(|live| live.release)),
-            ));
+            values.push(("release", name(changed.plan.as_ref().map(|plan| plan.release))));
+            values.push(("previous-release", name(changed.previous.as_ref().map(|p| p.release))));
+            values.push(("live-release", name(changed.live.as_ref().map(|live| live.release))));
             let next = changed.next.as_deref().unwrap_or_default();
             let command = next.split_once("with: ").map_or("", |(_, command)| command);
             values.push(("rollback-command", command.to_owned()));
         }
         Ok(Answer::Said(word, _)) => values.push(("outcome", word.as_str().to_owned())),
         Ok(Answer::Status(status)) => {
-            let live = status
-                .live
-                .as_ref()
-                .map_or(String::new(), |live| live.release.to_string());
+            let live = status.live.as_ref().map_or(String::new(), |live| live.release.to_string());
             values.push(("live-release", live));
         }
         Ok(Answer::Releases(_) | Answer::Doctor(_)) => {}
         Err(failure) => {
-            let outcome = failure_json(failure)["outcome"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
+            let outcome = failure_json(failure)["outcome"].as_str().unwrap_or_default().to_owned();
             values.push(("outcome", outcome));
         }
     }
@@ -158,10 +140,7 @@ fn write_outputs(ended: &Ended) {
         .open(&path)
         .and_then(|mut file| file.write_all(text.as_bytes()));
     if let Err(error) = written {
-        cli::print(
-            Stream::Error,
-            &format!("warning: outputs could not be written: {error}\n"),
-        );
+        cli::print(Stream::Error, &format!("warning: outputs could not be written: {error}\n"));
     }
 }
 
@@ -178,10 +157,7 @@ mod tests {
 
     fn read(inputs: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
         arguments(&|name| {
-            inputs
-                .iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
+            inputs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         })
     }
 
@@ -192,37 +168,22 @@ mod tests {
 
     #[test]
     fn several_commands_come_one_a_line_and_flags_as_true() {
-        let inputs = [
-            ("INPUT_DBT-COMMAND", "seed\n run --select a \n"),
-            ("INPUT_DRY-RUN", "true"),
-        ];
+        let inputs = [("INPUT_DBT-COMMAND", "seed\n run --select a \n"), ("INPUT_DRY-RUN", "true")];
         assert_eq!(
             read(&inputs).unwrap(),
-            [
-                "deploy",
-                "--dbt-command=seed",
-                "--dbt-command=run --select a",
-                "--dry-run"
-            ]
+            ["deploy", "--dbt-command=seed", "--dbt-command=run --select a", "--dry-run"]
         );
     }
 
     #[test]
     fn a_value_that_looks_like_a_flag_stays_a_value() {
         let inputs = [("INPUT_VERB", "rollback"), ("INPUT_REASON", "--allow-loss")];
-        assert_eq!(
-            read(&inputs).unwrap(),
-            ["rollback", "--reason=--allow-loss"]
-        );
+        assert_eq!(read(&inputs).unwrap(), ["rollback", "--reason=--allow-loss"]);
     }
 
     #[test]
     fn an_unknown_verb_is_refused_with_the_list() {
         let failure = read(&[("INPUT_VERB", "undo")]).unwrap_err();
-        assert!(
-            failure
-                .message
-                .starts_with("`verb` is `undo`; allowed are deploy")
-        );
+        assert!(failure.message.starts_with("`verb` is `undo`; allowed are deploy"));
     }
 }

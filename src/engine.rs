@@ -116,11 +116,7 @@ impl Engine<'_> {
             Verb::Prune => Ending::Finished,
             Verb::Deploy | Verb::Promote | Verb::Rollback => Ending::Published,
         };
-        self.append(Entry::Ended {
-            ending,
-            message: None,
-        })
-        .await
+        self.append(Entry::Ended { ending, message: None }).await
     }
 
     /// Finishes what [`crate::domain::recovery`] planned. The engine's operation must be the
@@ -128,25 +124,14 @@ impl Engine<'_> {
     pub async fn recover(&mut self, recovery: &Recovery) -> Outcome<()> {
         for key in &recovery.observed {
             let evidence = Evidence::Observed;
-            self.append(Entry::Done {
-                step: key.clone(),
-                evidence,
-            })
-            .await?;
+            self.append(Entry::Done { step: key.clone(), evidence }).await?;
         }
-        let plan = Plan {
-            steps: recovery.remaining.clone(),
-            ..recovery.open.began.plan.clone()
-        };
+        let plan = Plan { steps: recovery.remaining.clone(), ..recovery.open.began.plan.clone() };
         for (index, planned) in plan.steps.iter().enumerate() {
             let seen = self.warehouse.observe().await.map_err(Failure::from)?;
             if planned.step.holds_in(&seen) == Some(true) {
                 let step = planned.step.key();
-                self.append(Entry::Done {
-                    step,
-                    evidence: Evidence::Observed,
-                })
-                .await?;
+                self.append(Entry::Done { step, evidence: Evidence::Observed }).await?;
             } else {
                 self.watched(&plan, index, planned, true).await?;
             }
@@ -161,11 +146,7 @@ impl Engine<'_> {
             Verdict::None => "recovered",
         };
         let ending = recovery.ending;
-        self.append(Entry::Ended {
-            ending,
-            message: Some(message.to_owned()),
-        })
-        .await
+        self.append(Entry::Ended { ending, message: Some(message.to_owned()) }).await
     }
 
     async fn watched(
@@ -180,20 +161,12 @@ impl Engine<'_> {
             return Err(halted(&halt));
         }
         let of = plan.steps.len();
-        self.observer.event(Event::StepBegan {
-            index: index + 1,
-            of,
-            step: step.clone(),
-        });
+        self.observer.event(Event::StepBegan { index: index + 1, of, step: step.clone() });
         let started = Instant::now();
         match self.step(plan, planned).await {
             Ok(evidence) => {
                 let note = self.keep(&evidence);
-                self.observer.event(Event::StepEnded {
-                    step,
-                    took: started.elapsed(),
-                    note,
-                });
+                self.observer.event(Event::StepEnded { step, took: started.elapsed(), note });
                 Ok(())
             }
             Err(failure) => {
@@ -207,11 +180,7 @@ impl Engine<'_> {
         let key = planned.step.key();
         self.expect(plan, &planned.step).await?;
         let effects = planned.effects.clone();
-        self.append(Entry::Intended {
-            step: key.clone(),
-            effects,
-        })
-        .await?;
+        self.append(Entry::Intended { step: key.clone(), effects }).await?;
         let mut result = match failpoint::hit(&key, "intended") {
             Action::None => self.perform(planned).await,
             Action::Unknown => Err(unknown("before it was performed")),
@@ -227,11 +196,7 @@ impl Engine<'_> {
             Err(PortError::Refused(failure)) => return Err(failure),
             Err(PortError::Unknown(error)) => self.settle(&planned.step, error).await?,
         };
-        self.append(Entry::Done {
-            step: key.clone(),
-            evidence: evidence.clone(),
-        })
-        .await?;
+        self.append(Entry::Done { step: key.clone(), evidence: evidence.clone() }).await?;
         let _ = failpoint::hit(&key, "recorded"); // it is over: there is nothing left to be unknown
         Ok(evidence)
     }
@@ -241,11 +206,7 @@ impl Engine<'_> {
         if !matches!(step, Step::Swap { .. } | Step::SwapBack { .. }) {
             return Ok(());
         }
-        let seen = self
-            .warehouse
-            .observe()
-            .await
-            .map_err(|error| unfinished(&error.into()))?;
+        let seen = self.warehouse.observe().await.map_err(|error| unfinished(&error.into()))?;
         match step.holds_in(&seen) {
             Some(true) => Ok(()),
             _ => Err(unfinished(&Failure::new(
@@ -275,14 +236,8 @@ impl Engine<'_> {
                 )));
                 Ok(Evidence::Observed)
             }
-            (
-                _,
-                Step::Swap {
-                    pairs, publishes, ..
-                },
-            ) if pairs
-                .iter()
-                .any(|p| seen.content(&p.live).release() == Some(*publishes)) =>
+            (_, Step::Swap { pairs, publishes, .. })
+                if pairs.iter().any(|p| seen.content(&p.live).release() == Some(*publishes)) =>
             {
                 Err(unfinished(&error.into()))
             }
@@ -298,21 +253,10 @@ impl Engine<'_> {
         let message = failure.to_string();
         let step = at.step.key();
         let closing = async {
-            self.append(Entry::Failed {
-                step,
-                message: message.clone(),
-            })
-            .await?;
-            let ending = if plan.verb == Verb::Prune {
-                Ending::Finished
-            } else {
-                Ending::Abandoned
-            };
-            self.append(Entry::Ended {
-                ending,
-                message: Some(message),
-            })
-            .await
+            self.append(Entry::Failed { step, message: message.clone() }).await?;
+            let ending =
+                if plan.verb == Verb::Prune { Ending::Finished } else { Ending::Abandoned };
+            self.append(Entry::Ended { ending, message: Some(message) }).await
         };
         let closed = closing.await;
         let failure = failure.production(match plan.displaces {
@@ -321,9 +265,7 @@ impl Engine<'_> {
         });
         match closed {
             Err(error) if failure.kind != Kind::Locked && error.kind != Kind::Locked => failure
-                .next(format!(
-                    "switchback recover   (the ledger could not be closed: {error})"
-                )),
+                .next(format!("switchback recover   (the ledger could not be closed: {error})")),
             _ => failure,
         }
     }
@@ -335,30 +277,16 @@ impl Engine<'_> {
             return failure.production(format!("{} was published before that", plan.release));
         }
         let step = at.step.key();
-        let told = self
-            .append(Entry::Failed {
-                step,
-                message: failure.to_string(),
-            })
-            .await;
+        let told = self.append(Entry::Failed { step, message: failure.to_string() }).await;
         let interrupted = matches!(failure.kind, Kind::Interrupted | Kind::Terminated);
         if let (Step::Check { .. }, Some(Step::Swap { pairs, .. }), false, Ok(())) =
             (&at.step, plan.swap(), interrupted, told)
         {
             return self.swap_back(plan, pairs, failure).await;
         }
-        let live = format!(
-            "{} is live; what follows the swap is not finished",
-            plan.release
-        );
-        let kind = if interrupted {
-            failure.kind
-        } else {
-            Kind::Unfinished
-        };
-        Failure { kind, ..failure }
-            .production(live)
-            .next("switchback recover")
+        let live = format!("{} is live; what follows the swap is not finished", plan.release);
+        let kind = if interrupted { failure.kind } else { Kind::Unfinished };
+        Failure { kind, ..failure }.production(live).next("switchback recover")
     }
 
     async fn swap_back(&mut self, plan: &Plan, pairs: &[Pair], cause: Failure) -> Failure {
@@ -368,32 +296,19 @@ impl Engine<'_> {
             displaces: plan.release,
         };
         let warehouse = self.warehouse;
-        let planned = Planned {
-            effects: effects(&step, &|step| warehouse.render(step)),
-            step,
-        };
-        let alone = Plan {
-            steps: vec![planned.clone()],
-            ..plan.clone()
-        };
+        let planned = Planned { effects: effects(&step, &|step| warehouse.render(step)), step };
+        let alone = Plan { steps: vec![planned.clone()], ..plan.clone() };
         let release = plan.release;
         if let Err(failure) = self.watched(&alone, 0, &planned, true).await {
             return Failure::new(
                 Kind::Unfinished,
                 format!("{cause}; and swapping back failed too: {failure}"),
             )
-            .production(format!(
-                "{release} may still be live although its checks failed"
-            ))
+            .production(format!("{release} may still be live although its checks failed"))
             .next("switchback recover");
         }
         let message = Some(cause.to_string());
-        let closed = self
-            .append(Entry::Ended {
-                ending: Ending::SwappedBack,
-                message,
-            })
-            .await;
+        let closed = self.append(Entry::Ended { ending: Ending::SwappedBack, message }).await;
         let back = plan.displaces.map_or_else(
             || "production is empty again".to_owned(),
             |old| format!("{old} is live again"),
@@ -413,11 +328,7 @@ impl Engine<'_> {
             by: self.actor.clone(),
             entry,
         };
-        self.ledger
-            .append(draft)
-            .await
-            .map(drop)
-            .map_err(Failure::from)
+        self.ledger.append(draft).await.map(drop).map_err(Failure::from)
     }
 }
 
@@ -426,12 +337,9 @@ fn unknown(when: &str) -> PortError {
 }
 
 fn unfinished(cause: &Failure) -> Failure {
-    Failure::new(
-        Kind::Unfinished,
-        format!("whether the swap happened is not known yet: {cause}"),
-    )
-    .production("production is whole, but which release is live must be read from its stamp")
-    .next("switchback recover")
+    Failure::new(Kind::Unfinished, format!("whether the swap happened is not known yet: {cause}"))
+        .production("production is whole, but which release is live must be read from its stamp")
+        .next("switchback recover")
 }
 
 /// The failure that a reason to end early amounts to.

@@ -66,13 +66,7 @@ pub struct Failure {
 impl Failure {
     /// A failure of that kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            production: None,
-            next: None,
-            source: None,
-        }
+        Self { kind, message: message.into(), production: None, next: None, source: None }
     }
 
     /// Bad usage or configuration; nothing was touched.

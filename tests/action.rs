@@ -36,9 +36,7 @@ fn inputs_are_the_options_and_the_verb_and_the_releases() {
 fn flags_are_false_by_default_and_every_input_is_described() {
     for (name, input) in section("inputs") {
         assert!(!input["description"].as_str().unwrap().is_empty(), "{name}");
-        let flag = OPTIONS
-            .iter()
-            .any(|option| option.name == name && option.shape == Shape::Flag);
+        let flag = OPTIONS.iter().any(|option| option.name == name && option.shape == Shape::Flag);
         if flag {
             assert_eq!(input["default"].as_str(), Some("false"), "{name}");
         }

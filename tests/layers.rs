@@ -110,11 +110,7 @@ fn adapters_never_import_each_other() {
                 && !adapter.is_empty()
             {
                 let allowed = adapter == own || SHARED.contains(&adapter.as_str());
-                assert!(
-                    allowed,
-                    "{} imports its sibling `{adapter}`",
-                    path.display()
-                );
+                assert!(allowed, "{} imports its sibling `{adapter}`", path.display());
             }
         }
     }
@@ -143,17 +139,8 @@ fn only_the_engine_calls_the_methods_that_mutate() {
         if allowed(&path) {
             continue;
         }
-        for method in [
-            ".perform(",
-            "ledger.append(",
-            "ledger.acquire(",
-            "ledger.release(",
-        ] {
-            assert!(
-                !text.contains(method),
-                "{} calls `{method}…)`",
-                path.display()
-            );
+        for method in [".perform(", "ledger.append(", "ledger.acquire(", "ledger.release("] {
+            assert!(!text.contains(method), "{} calls `{method}…)`", path.display());
         }
     }
 }
@@ -161,24 +148,14 @@ fn only_the_engine_calls_the_methods_that_mutate() {
 #[test]
 fn sql_is_written_nowhere_but_in_adapters() {
     for (path, text) in all() {
-        let Some(layer) = path
-            .iter()
-            .next()
-            .map(|part| part.to_str().unwrap().to_owned())
-        else {
+        let Some(layer) = path.iter().next().map(|part| part.to_str().unwrap().to_owned()) else {
             continue;
         };
         if layer == "adapter" {
             continue;
         }
-        for word in [
-            "SELECT ",
-            "INSERT ",
-            "DELETE FROM",
-            "ALTER ",
-            "CREATE TABLE",
-            "CREATE SCHEMA",
-        ] {
+        for word in ["SELECT ", "INSERT ", "DELETE FROM", "ALTER ", "CREATE TABLE", "CREATE SCHEMA"]
+        {
             assert!(!text.contains(word), "{} contains `{word}`", path.display());
         }
     }

@@ -12,9 +12,7 @@ fn records(version: u32) -> Vec<Record> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/ledgers/v{version}.jsonl"));
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
@@ -38,9 +36,5 @@ fn every_beginning_of_a_ledger_folds_and_knows_what_is_unfinished() {
     for end in 0..=records.len() {
         unfinished += usize::from(History::fold(&records[..end]).open.is_some());
     }
-    assert!(
-        unfinished > records.len() / 2,
-        "{unfinished} of {}",
-        records.len()
-    );
+    assert!(unfinished > records.len() / 2, "{unfinished} of {}", records.len());
 }

@@ -41,10 +41,7 @@ pub async fn of(folder: &Path) -> Checkout {
     let mut status = vec!["status", "--porcelain", "--", "."];
     status.extend(NOT_SOURCE);
     let changes = git(folder, &status).await.unwrap_or_default();
-    Checkout {
-        commit: Some(CommitId(head.trim().to_owned())),
-        dirty: !changes.trim().is_empty(),
-    }
+    Checkout { commit: Some(CommitId(head.trim().to_owned())), dirty: !changes.trim().is_empty() }
 }
 
 async fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
@@ -59,8 +56,5 @@ async fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(TIMEOUT, output).await.ok()?.ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

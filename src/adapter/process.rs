@@ -33,10 +33,7 @@ pub fn spawn(command: &mut Command) -> io::Result<Tree> {
     command.process_group(0).kill_on_drop(true);
     die_with_us(command);
     let child = command.spawn()?;
-    let group = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(Pid::from_raw);
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     Ok(Tree { child, group })
 }
 
@@ -47,11 +44,7 @@ fn die_with_us(command: &mut Command) {
     let prepare = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         // We may have died before the call: then there is nobody left to wait for.
-        if getppid() == Some(us) {
-            Ok(())
-        } else {
-            Err(io::Error::from(rustix::io::Errno::SRCH))
-        }
+        if getppid() == Some(us) { Ok(()) } else { Err(io::Error::from(rustix::io::Errno::SRCH)) }
     };
     // SAFETY: the closure runs in the forked child before `exec`, where only async-signal-safe
     // work is allowed: it makes two plain system calls (`prctl`, `getppid`) and neither allocates
@@ -169,9 +162,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_child_leaves_behind_does_not_survive_it() {
         let mut command = Command::new("sh");
-        command
-            .args(["-c", "sleep 60 >/dev/null & echo $!"])
-            .stdout(Stdio::piped());
+        command.args(["-c", "sleep 60 >/dev/null & echo $!"]).stdout(Stdio::piped());
         let mut tree = spawn(&mut command).unwrap();
         let stdout = tree.child().stdout.take().unwrap();
         let line = BufReader::new(stdout).lines().next_line().await;

@@ -41,14 +41,7 @@ pub struct Ended {
 pub async fn main(arguments: Vec<String>) -> ExitCode {
     ExitCode::from(match parse(&arguments) {
         Parsed::Text(text, code) => {
-            print(
-                if code == 0 {
-                    Stream::Out
-                } else {
-                    Stream::Error
-                },
-                &text,
-            );
+            print(if code == 0 { Stream::Out } else { Stream::Error }, &text);
             if code != 0 && wants_json(&arguments) {
                 let failure = Failure::usage(text.trim().to_owned());
                 print(Stream::Out, &format!("{}\n", failure_json(&failure)));
@@ -86,13 +79,7 @@ async fn run(invocation: &Invocation) -> Outcome<Answer> {
     let config = Config::load(&invocation.given, &cwd)?;
     let observer = Rc::new(progress::Progress::to_stderr());
     let halt = watch_signals()?;
-    let one = |name: &str| {
-        invocation
-            .given
-            .get(name)
-            .and_then(|values| values.last())
-            .cloned()
-    };
+    let one = |name: &str| invocation.given.get(name).and_then(|values| values.last()).cloned();
     if invocation.verb == "demo" {
         let dir = one("dir").map(PathBuf::from);
         return demo::run(dir, &config.dbt_executable, observer, halt).await;
@@ -168,9 +155,7 @@ fn say(result: &Outcome<Answer>, format: Format) {
 
 fn wants_json(arguments: &[String]) -> bool {
     arguments.iter().any(|argument| argument == "--format=json")
-        || arguments
-            .windows(2)
-            .any(|pair| pair[0] == "--format" && pair[1] == "json")
+        || arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
 }
 
 /// Where text goes.

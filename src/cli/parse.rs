@@ -29,14 +29,8 @@ pub enum Parsed {
 }
 
 /// The options that say *where*, which a command that is suggested has to repeat.
-const PLACE: &[&str] = &[
-    "project-dir",
-    "profiles-dir",
-    "profile",
-    "target",
-    "config",
-    "dbt-executable",
-];
+const PLACE: &[&str] =
+    &["project-dir", "profiles-dir", "profile", "target", "config", "dbt-executable"];
 
 impl Invocation {
     /// The options that say where, as they have to be typed again.
@@ -71,21 +65,14 @@ pub fn parse(arguments: &[String]) -> Parsed {
     let matches = match command().try_get_matches_from(full) {
         Ok(matches) => matches,
         Err(error) => {
-            let code = if error.use_stderr() {
-                Kind::Usage.exit_code()
-            } else {
-                0
-            };
+            let code = if error.use_stderr() { Kind::Usage.exit_code() } else { 0 };
             return Parsed::Text(error.render().to_string(), code);
         }
     };
     let Some((verb, matches)) = matches.subcommand() else {
         return Parsed::Text(command().render_help().to_string(), Kind::Usage.exit_code());
     };
-    let mut invocation = Invocation {
-        verb: verb.to_owned(),
-        ..Invocation::default()
-    };
+    let mut invocation = Invocation { verb: verb.to_owned(), ..Invocation::default() };
     for option in OPTIONS.iter().filter(|option| option.is_for(verb)) {
         let values: Vec<String> = match option.shape {
             Shape::Flag if matches.get_flag(option.name) => vec!["true".to_owned()],
@@ -118,10 +105,7 @@ fn command() -> Command {
         let (least, most) = verb.releases;
         if most > 0 {
             let help = "A release, such as r3";
-            let arg = Arg::new("release")
-                .value_name("rN")
-                .num_args(least..=most)
-                .help(help);
+            let arg = Arg::new("release").value_name("rN").num_args(least..=most).help(help);
             command = command.arg(arg);
         }
         for option in OPTIONS.iter().filter(|option| option.is_for(verb.name)) {
@@ -188,27 +172,20 @@ mod tests {
 
     #[test]
     fn help_lists_every_verb_and_the_exit_codes() {
-        let Parsed::Text(text, 0) = parse(&["--help".to_owned()]) else {
-            panic!("no help")
-        };
+        let Parsed::Text(text, 0) = parse(&["--help".to_owned()]) else { panic!("no help") };
         insta::assert_snapshot!(text);
     }
 
     #[test]
     fn help_of_a_verb_lists_its_options() {
         let arguments = ["rollback".to_owned(), "--help".to_owned()];
-        let Parsed::Text(text, 0) = parse(&arguments) else {
-            panic!("no help")
-        };
+        let Parsed::Text(text, 0) = parse(&arguments) else { panic!("no help") };
         insta::assert_snapshot!(text);
     }
 
     #[test]
     fn where_options_are_repeated_with_shell_quotes() {
         let invocation = run("status --target prod --project-dir it's");
-        assert_eq!(
-            invocation.options_again(),
-            r"--project-dir 'it'\''s' --target prod"
-        );
+        assert_eq!(invocation.options_again(), r"--project-dir 'it'\''s' --target prod");
     }
 }

@@ -70,11 +70,7 @@ impl Progress {
     }
 
     fn painted(&self, colour: &str, text: &str) -> String {
-        if self.colours {
-            format!("\x1b[{colour}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     fn dbt(&self, bytes: &[u8]) {
@@ -113,11 +109,7 @@ impl Observer for Progress {
             Event::StepEnded { step, took, note } => {
                 let tick = self.painted("32", "✔");
                 let note = note.map_or_else(String::new, |note| format!("   {note}"));
-                self.line(&format!(
-                    "{tick} {:<24} {}{note}",
-                    describe(&step),
-                    seconds(took)
-                ));
+                self.line(&format!("{tick} {:<24} {}{note}", describe(&step), seconds(took)));
             }
             Event::StepFailed { step } => {
                 let cross = self.painted("31", "✘");
@@ -140,9 +132,7 @@ fn seconds(took: Duration) -> String {
 fn describe(step: &Step) -> String {
     match step {
         Step::Drop { .. } => step.key(),
-        Step::Clone {
-            from_nothing: true, ..
-        } => "clone (empty)".to_owned(),
+        Step::Clone { from_nothing: true, .. } => "clone (empty)".to_owned(),
         Step::Clone { .. } => "clone production".to_owned(),
         Step::Build { .. } => "build with dbt".to_owned(),
         Step::Verify { .. } => "verify against live".to_owned(),

@@ -152,10 +152,7 @@ pub fn read(path: &Path) -> Outcome<File> {
 
 /// Reads the text of the file at `path` (which is only named in messages).
 pub fn parse(text: &str, path: &Path) -> Outcome<File> {
-    if text
-        .lines()
-        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
-    {
+    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(File::default());
     }
     serde_yaml::from_str(text).map_err(|error| {

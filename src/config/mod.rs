@@ -122,9 +122,7 @@ impl Config {
                 None => from_file.unwrap_or(default),
             };
             if value == 0 {
-                return Err(Failure::usage(format!(
-                    "`{name}` is 0; it must be 1 or more"
-                )));
+                return Err(Failure::usage(format!("`{name}` is 0; it must be 1 or more")));
             }
             Ok(value)
         };
@@ -169,16 +167,12 @@ impl Config {
 /// The format that was asked for; read on its own because it decides how a failure to read the
 /// rest is reported.
 pub fn format_of(given: &Given) -> Outcome<Format> {
-    match given
-        .get("format")
-        .and_then(|values| values.last())
-        .map(String::as_str)
-    {
+    match given.get("format").and_then(|values| values.last()).map(String::as_str) {
         None | Some("text") => Ok(Format::Text),
         Some("json") => Ok(Format::Json),
-        Some(other) => Err(Failure::usage(format!(
-            "`format` is `{other}`; allowed are text and json"
-        ))),
+        Some(other) => {
+            Err(Failure::usage(format!("`format` is `{other}`; allowed are text and json")))
+        }
     }
 }
 
@@ -186,9 +180,7 @@ fn parse_bool(name: &str, value: &str) -> Outcome<bool> {
     match value {
         "true" => Ok(true),
         "false" => Ok(false),
-        other => Err(Failure::usage(format!(
-            "`{name}` is `{other}`; allowed are true and false"
-        ))),
+        other => Err(Failure::usage(format!("`{name}` is `{other}`; allowed are true and false"))),
     }
 }
 
@@ -216,19 +208,11 @@ fn find_file(given: &Given, cwd: &Path) -> Outcome<Option<PathBuf>> {
         return Ok(Some(path));
     }
     let project = given.get("project-dir").and_then(|values| values.last());
-    let folders = [
-        Some(cwd.to_path_buf()),
-        project.map(|project| cwd.join(project)),
-    ];
+    let folders = [Some(cwd.to_path_buf()), project.map(|project| cwd.join(project))];
     Ok(folders
         .into_iter()
         .flatten()
-        .flat_map(|folder| {
-            [
-                folder.join("switchback.yml"),
-                folder.join("switchback.yaml"),
-            ]
-        })
+        .flat_map(|folder| [folder.join("switchback.yml"), folder.join("switchback.yaml")])
         .find(|path| path.is_file()))
 }
 
@@ -241,11 +225,7 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]))
             .collect();
-        Config::merge(
-            &given,
-            file::parse(yaml, Path::new("switchback.yml"))?,
-            None,
-        )
+        Config::merge(&given, file::parse(yaml, Path::new("switchback.yml"))?, None)
     }
 
     #[test]
@@ -273,9 +253,6 @@ mod tests {
     #[test]
     fn a_value_that_is_not_allowed_names_the_option_the_value_and_what_is() {
         let failure = merged(&[("hold", "forever")], "").unwrap_err();
-        assert_eq!(
-            failure.message,
-            "`hold` is `forever`; allowed are same-commit, all and none"
-        );
+        assert_eq!(failure.message, "`hold` is `forever`; allowed are same-commit, all and none");
     }
 }

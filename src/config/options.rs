@@ -54,26 +54,14 @@ pub const VERBS: &[VerbHelp] = &[
         about: "Like deploy, but stop before the swap and let the build wait",
         releases: (0, 0),
     },
-    VerbHelp {
-        name: "promote",
-        about: "Swap in the build that waits",
-        releases: (0, 1),
-    },
+    VerbHelp { name: "promote", about: "Swap in the build that waits", releases: (0, 1) },
     VerbHelp {
         name: "rollback",
         about: "Swap an earlier release back in, and hold its fault off",
         releases: (0, 0),
     },
-    VerbHelp {
-        name: "releases",
-        about: "List what can be rolled back to",
-        releases: (0, 0),
-    },
-    VerbHelp {
-        name: "status",
-        about: "Say what is live, held and unfinished",
-        releases: (0, 0),
-    },
+    VerbHelp { name: "releases", about: "List what can be rolled back to", releases: (0, 0) },
+    VerbHelp { name: "status", about: "Say what is live, held and unfinished", releases: (0, 0) },
     VerbHelp {
         name: "recover",
         about: "Finish or abandon what an interrupted run left",
@@ -89,21 +77,9 @@ pub const VERBS: &[VerbHelp] = &[
         about: "Record a restore point (warehouses with Time Travel)",
         releases: (0, 0),
     },
-    VerbHelp {
-        name: "hold",
-        about: "Stop deploys until resume",
-        releases: (0, 0),
-    },
-    VerbHelp {
-        name: "resume",
-        about: "Lift the hold",
-        releases: (0, 0),
-    },
-    VerbHelp {
-        name: "doctor",
-        about: "Check that a deploy can work here",
-        releases: (0, 0),
-    },
+    VerbHelp { name: "hold", about: "Stop deploys until resume", releases: (0, 0) },
+    VerbHelp { name: "resume", about: "Lift the hold", releases: (0, 0) },
+    VerbHelp { name: "doctor", about: "Check that a deploy can work here", releases: (0, 0) },
     VerbHelp {
         name: "demo",
         about: "Show it all on a small shop in a DuckDB file",
@@ -115,9 +91,7 @@ const BUILDING: &[&str] = &["deploy", "build"];
 const CHECKING: &[&str] = &["deploy", "promote"];
 const PUBLISHING: &[&str] = &["deploy", "build", "promote"];
 const PLANNING: &[&str] = &["deploy", "build", "promote", "rollback", "prune"];
-const REASONED: &[&str] = &[
-    "deploy", "build", "promote", "rollback", "hold", "resume", "mark",
-];
+const REASONED: &[&str] = &["deploy", "build", "promote", "rollback", "hold", "resume", "mark"];
 
 const fn opt(
     name: &'static str,
@@ -126,13 +100,7 @@ const fn opt(
     in_file: bool,
     help: &'static str,
 ) -> Opt {
-    Opt {
-        name,
-        shape,
-        verbs,
-        in_file,
-        help,
-    }
+    Opt { name, shape, verbs, in_file, help }
 }
 
 /// The options.
@@ -152,20 +120,8 @@ pub const OPTIONS: &[Opt] = &[
         "The folder of profiles.yml (default: where dbt would find it)",
     ),
     opt("profile", Shape::Text("NAME"), &[], true, "The dbt profile"),
-    opt(
-        "target",
-        Shape::Text("NAME"),
-        &[],
-        true,
-        "The dbt target that is production",
-    ),
-    opt(
-        "config",
-        Shape::Text("FILE"),
-        &[],
-        false,
-        "The configuration (default: switchback.yml)",
-    ),
+    opt("target", Shape::Text("NAME"), &[], true, "The dbt target that is production"),
+    opt("config", Shape::Text("FILE"), &[], false, "The configuration (default: switchback.yml)"),
     opt(
         "format",
         Shape::Choice(&["text", "json"]),
@@ -173,13 +129,7 @@ pub const OPTIONS: &[Opt] = &[
         false,
         "How to answer; json prints one object on standard output",
     ),
-    opt(
-        "dbt-executable",
-        Shape::Text("PATH"),
-        &[],
-        true,
-        "The dbt to run (default: dbt in PATH)",
-    ),
+    opt("dbt-executable", Shape::Text("PATH"), &[], true, "The dbt to run (default: dbt in PATH)"),
     opt(
         "dbt-command",
         Shape::Many("COMMAND"),
@@ -209,13 +159,7 @@ pub const OPTIONS: &[Opt] = &[
         true,
         "How long a run's lease lasts when it stops renewing it (default: 300)",
     ),
-    opt(
-        "dry-run",
-        Shape::Flag,
-        PLANNING,
-        false,
-        "Print the plan and end with the run's exit code",
-    ),
+    opt("dry-run", Shape::Flag, PLANNING, false, "Print the plan and end with the run's exit code"),
     opt(
         "allow-drift",
         Shape::Flag,
@@ -230,13 +174,7 @@ pub const OPTIONS: &[Opt] = &[
         true,
         "Go on although rows that dbt cannot rebuild leave production (they stay in the archive)",
     ),
-    opt(
-        "reason",
-        Shape::Text("TEXT"),
-        REASONED,
-        false,
-        "Why; a rollback must say",
-    ),
+    opt("reason", Shape::Text("TEXT"), REASONED, false, "Why; a rollback must say"),
     opt(
         "to",
         Shape::Text("TARGET"),
@@ -251,20 +189,8 @@ pub const OPTIONS: &[Opt] = &[
         true,
         "Which deploys to refuse afterwards (default: same-commit)",
     ),
-    opt(
-        "name",
-        Shape::Text("NAME"),
-        &["mark"],
-        false,
-        "The mark's name",
-    ),
-    opt(
-        "dir",
-        Shape::Text("DIR"),
-        &["demo"],
-        false,
-        "Where the demo writes its project",
-    ),
+    opt("name", Shape::Text("NAME"), &["mark"], false, "The mark's name"),
+    opt("dir", Shape::Text("DIR"), &["demo"], false, "Where the demo writes its project"),
 ];
 
 impl Opt {

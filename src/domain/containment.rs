@@ -41,11 +41,7 @@ pub fn escapes(
     let mut found = Vec::new();
     for (id, node) in &survey.build.nodes {
         if let Some(reason) = escape(node, &survey.production, placement, allowed_external) {
-            found.push(Escape {
-                unique_id: id.clone(),
-                file: node.file.clone(),
-                reason,
-            });
+            found.push(Escape { unique_id: id.clone(), file: node.file.clone(), reason });
         }
     }
     for (id, node) in &survey.production.nodes {
@@ -126,10 +122,7 @@ mod tests {
 
     fn survey(production: Vec<Node>, build: Vec<Node>) -> Survey {
         let manifest = |nodes: Vec<Node>| Manifest {
-            nodes: nodes
-                .into_iter()
-                .map(|node| (node.unique_id.clone(), node))
-                .collect(),
+            nodes: nodes.into_iter().map(|node| (node.unique_id.clone(), node)).collect(),
             ..Manifest::default()
         };
         Survey {
@@ -142,9 +135,7 @@ mod tests {
 
     fn found(production: Vec<Node>, build: Vec<Node>, allowed: &[&str]) -> Vec<String> {
         let allowed = allowed.iter().map(|name| (*name).to_owned()).collect();
-        let placement = Placement::File {
-            database: "shop".into(),
-        };
+        let placement = Placement::File { database: "shop".into() };
         escapes(&survey(production, build), &placement, &allowed)
             .into_iter()
             .map(|escape| escape.unique_id)
@@ -153,12 +144,7 @@ mod tests {
 
     #[test]
     fn nodes_inside_the_file_are_contained() {
-        let nodes = || {
-            vec![
-                node("a", "shop", "main", "table"),
-                node("b", "SHOP", "x", "view"),
-            ]
-        };
+        let nodes = || vec![node("a", "shop", "main", "table"), node("b", "SHOP", "x", "view")];
         assert!(found(nodes(), nodes(), &[]).is_empty());
     }
 

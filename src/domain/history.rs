@@ -146,9 +146,7 @@ impl History {
     /// The release that is live if nothing happened outside Switchback.
     #[must_use]
     pub fn claimed_live(&self) -> Option<ReleaseId> {
-        self.publications
-            .last()
-            .map(|publication| publication.release)
+        self.publications.last().map(|publication| publication.release)
     }
 
     /// A release by number.
@@ -167,10 +165,7 @@ impl History {
             .map(|release| release.id)
             .max();
         let next = used.map_or(ReleaseId(1), ReleaseId::next);
-        let attempt = self
-            .releases
-            .get(&next)
-            .map_or(1, |abandoned| abandoned.attempt + 1);
+        let attempt = self.releases.get(&next).map_or(1, |abandoned| abandoned.attempt + 1);
         (next, attempt)
     }
 
@@ -195,10 +190,7 @@ impl History {
         self.ancestors(live).into_iter().find(|id| {
             !self.displaced.contains(id)
                 && self.releases.get(id).is_some_and(|release| {
-                    matches!(
-                        release.state,
-                        ReleaseState::Published | ReleaseState::Adopted
-                    )
+                    matches!(release.state, ReleaseState::Published | ReleaseState::Adopted)
                 })
         })
     }
@@ -206,19 +198,13 @@ impl History {
     /// The release that was live at that moment.
     #[must_use]
     pub fn live_at(&self, at: DateTime<Utc>) -> Option<ReleaseId> {
-        self.publications
-            .iter()
-            .rev()
-            .find(|one| one.at <= at)
-            .map(|one| one.release)
+        self.publications.iter().rev().find(|one| one.at <= at).map(|one| one.release)
     }
 
     /// The last rollback that has not been followed by another publication.
     #[must_use]
     pub fn standing_rollback(&self) -> Option<&Publication> {
-        self.publications
-            .last()
-            .filter(|publication| publication.verb == Verb::Rollback)
+        self.publications.last().filter(|publication| publication.verb == Verb::Rollback)
     }
 
     fn apply(&mut self, record: &Record) {
@@ -249,9 +235,7 @@ impl History {
     }
 
     fn open_of(&mut self, operation: &RunId) -> Option<&mut Open> {
-        self.open
-            .as_mut()
-            .filter(|open| open.operation == *operation)
+        self.open.as_mut().filter(|open| open.operation == *operation)
     }
 
     fn begin(&mut self, record: &Record, began: &Began) {
@@ -348,10 +332,7 @@ impl History {
             release.at = record.at;
             let lifts = self.hold.as_ref().is_some_and(|hold| {
                 hold.kind == HoldKind::SameCommit
-                    && release
-                        .fingerprint
-                        .as_ref()
-                        .is_some_and(|f| !hold.fingerprints.contains(f))
+                    && release.fingerprint.as_ref().is_some_and(|f| !hold.fingerprints.contains(f))
             });
             if lifts {
                 self.hold = None;
@@ -372,10 +353,8 @@ impl History {
             .collect();
         self.displaced.extend(gone.iter().copied());
         let releases: Vec<&Release> = gone.iter().filter_map(|id| self.releases.get(id)).collect();
-        let fingerprints: BTreeSet<Fingerprint> = releases
-            .iter()
-            .filter_map(|release| release.fingerprint.clone())
-            .collect();
+        let fingerprints: BTreeSet<Fingerprint> =
+            releases.iter().filter_map(|release| release.fingerprint.clone()).collect();
         let kind = began.hold.unwrap_or(HoldKind::SameCommit);
         let holds = match kind {
             HoldKind::All => true,

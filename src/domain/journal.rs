@@ -208,15 +208,8 @@ mod tests {
             at: DateTime::from_timestamp(1_790_000_000, 0).unwrap(),
             operation: "run-1".into(),
             token: Some(4),
-            by: Actor {
-                name: "ada".into(),
-                run_url: None,
-                host: "laptop".into(),
-            },
-            entry: Entry::Done {
-                step: "clone".into(),
-                evidence: Evidence::Performed,
-            },
+            by: Actor { name: "ada".into(), run_url: None, host: "laptop".into() },
+            entry: Entry::Done { step: "clone".into(), evidence: Evidence::Performed },
         };
         let line = serde_json::to_string(&record).unwrap();
         assert!(!line.contains('\n'));

@@ -45,11 +45,7 @@ impl Model {
         if adopted {
             for live in model.live.clone() {
                 let identity = model.container(0);
-                let content = Content::Present {
-                    identity,
-                    stamp: None,
-                    created_by_us: false,
-                };
+                let content = Content::Present { identity, stamp: None, created_by_us: false };
                 model.slots.slots.insert(live, content);
             }
         }
@@ -102,11 +98,7 @@ impl Model {
             at: start + TimeDelta::seconds(i64::try_from(seq).unwrap()),
             operation: operation.clone(),
             token: Some(1),
-            by: Actor {
-                name: "ada".into(),
-                run_url: None,
-                host: "here".into(),
-            },
+            by: Actor { name: "ada".into(), run_url: None, host: "here".into() },
             entry,
         });
     }
@@ -154,13 +146,7 @@ impl Model {
         for (index, planned) in plan.steps.iter().enumerate() {
             let step = planned.step.key();
             let cut_here = |point| cut == Some((index, point));
-            self.append(
-                &operation,
-                Entry::Intended {
-                    step: step.clone(),
-                    effects: Vec::new(),
-                },
-            );
+            self.append(&operation, Entry::Intended { step: step.clone(), effects: Vec::new() });
             if cut_here(0) {
                 return;
             }
@@ -168,13 +154,7 @@ impl Model {
             if cut_here(1) {
                 return;
             }
-            self.append(
-                &operation,
-                Entry::Done {
-                    step,
-                    evidence: Evidence::Performed,
-                },
-            );
+            self.append(&operation, Entry::Done { step, evidence: Evidence::Performed });
             if cut_here(2) {
                 return;
             }
@@ -184,47 +164,23 @@ impl Model {
             Verb::Prune => Ending::Finished,
             Verb::Deploy | Verb::Promote | Verb::Rollback => Ending::Published,
         };
-        self.append(
-            &operation,
-            Entry::Ended {
-                ending,
-                message: None,
-            },
-        );
+        self.append(&operation, Entry::Ended { ending, message: None });
     }
 
     fn recover(&mut self) -> Option<Verdict> {
         let plan = recovery(&self.history(), &self.slots, &|_| Vec::new())?;
         let operation = plan.open.operation.clone();
         for step in plan.observed {
-            self.append(
-                &operation,
-                Entry::Done {
-                    step,
-                    evidence: Evidence::Observed,
-                },
-            );
+            self.append(&operation, Entry::Done { step, evidence: Evidence::Observed });
         }
         for planned in plan.remaining {
             if planned.step.holds_in(&self.slots) != Some(true) {
                 self.act(&planned.step);
             }
             let step = planned.step.key();
-            self.append(
-                &operation,
-                Entry::Done {
-                    step,
-                    evidence: Evidence::Performed,
-                },
-            );
+            self.append(&operation, Entry::Done { step, evidence: Evidence::Performed });
         }
-        self.append(
-            &operation,
-            Entry::Ended {
-                ending: plan.ending,
-                message: None,
-            },
-        );
+        self.append(&operation, Entry::Ended { ending: plan.ending, message: None });
         Some(plan.verdict)
     }
 
@@ -232,19 +188,11 @@ impl Model {
         match step {
             Step::Drop { slots, .. } => {
                 for slot in slots {
-                    assert!(
-                        self.slots.content(slot).is_ours(),
-                        "{slot} is not ours to drop"
-                    );
+                    assert!(self.slots.content(slot).is_ours(), "{slot} is not ours to drop");
                     self.slots.slots.remove(slot);
                 }
             }
-            Step::Clone {
-                pairs,
-                release,
-                attempt,
-                ..
-            } => {
+            Step::Clone { pairs, release, attempt, .. } => {
                 for pair in pairs {
                     let from = self.slots.content(&pair.live).identity();
                     let data = from.map_or(0, |id| self.data[id]);
@@ -260,11 +208,7 @@ impl Model {
                     self.data.insert(identity, self.written);
                 }
             }
-            Step::Seal {
-                pairs,
-                release,
-                attempt,
-            } => {
+            Step::Seal { pairs, release, attempt } => {
                 for pair in pairs {
                     let identity = self.slots.content(&pair.other).identity().unwrap().clone();
                     let stamp = stamp(*release, *attempt, Seal::Sealed, &identity);
@@ -281,11 +225,7 @@ impl Model {
                     }
                 }
             }
-            Step::Keep {
-                kept,
-                release,
-                adopt,
-            } => self.keep(kept, *release, *adopt),
+            Step::Keep { kept, release, adopt } => self.keep(kept, *release, *adopt),
             Step::Verify { .. }
             | Step::SyncGrants { .. }
             | Step::Drift { .. }
@@ -310,22 +250,13 @@ impl Model {
 
     fn put(&mut self, slot: &SlotName, identity: Identity, stamp: Stamp, ours: bool) {
         let stamp = Some(stamp);
-        let content = Content::Present {
-            identity,
-            stamp,
-            created_by_us: ours,
-        };
+        let content = Content::Present { identity, stamp, created_by_us: ours };
         self.slots.slots.insert(slot.clone(), content);
     }
 }
 
 fn stamp(release: ReleaseId, attempt: u32, seal: Seal, identity: &Identity) -> Stamp {
-    Stamp {
-        release,
-        attempt,
-        seal,
-        identity: identity.clone(),
-    }
+    Stamp { release, attempt, seal, identity: identity.clone() }
 }
 
 fn r(number: u32) -> ReleaseId {
@@ -365,10 +296,7 @@ fn rollback_and_forward_again_are_each_others_inverse() {
     assert_eq!(model.read(), first);
     model.rollback(&Wish::Release(r(2)), None).unwrap();
     assert_eq!(model.read(), second);
-    assert!(
-        model.history().hold.is_none(),
-        "forward again is where we were: nothing is held"
-    );
+    assert!(model.history().hold.is_none(), "forward again is where we were: nothing is held");
 }
 
 #[test]
@@ -400,19 +328,12 @@ fn a_build_that_waits_blocks_nobody_and_is_outdated_once_live_moved_on() {
     let mut model = Model::new(true);
     model.deploy(Verb::Build, "one", None).unwrap();
     assert!(model.history().open.is_none());
-    let promoted = model
-        .plan(|ground| planner::promote(ground, None, &[], 2))
-        .unwrap();
+    let promoted = model.plan(|ground| planner::promote(ground, None, &[], 2)).unwrap();
     assert_eq!(promoted.release, r(1));
     model.deploy(Verb::Deploy, "two", None).unwrap();
     assert_eq!(model.live_release(), Some(r(2)));
-    let obstacle = model
-        .plan(|ground| planner::promote(ground, Some(r(1)), &[], 2))
-        .unwrap_err();
-    assert!(matches!(
-        obstacle,
-        Obstacle::Outdated { .. } | Obstacle::NotKept(_)
-    ));
+    let obstacle = model.plan(|ground| planner::promote(ground, Some(r(1)), &[], 2)).unwrap_err();
+    assert!(matches!(obstacle, Obstacle::Outdated { .. } | Obstacle::NotKept(_)));
 }
 
 #[test]
@@ -445,30 +366,15 @@ fn a_half_swapped_environment_is_mixed_and_recovery_takes_it_back() {
     model.deploy(Verb::Deploy, "one", None).unwrap();
     let before = model.read();
     let plan = model.deploy(Verb::Deploy, "two", Some((6, 0))).unwrap();
-    let Step::Swap {
-        pairs,
-        publishes,
-        displaces,
-    } = plan.swap().unwrap().clone()
-    else {
+    let Step::Swap { pairs, publishes, displaces } = plan.swap().unwrap().clone() else {
         unreachable!()
     };
     assert_eq!(plan.steps[6].step.key(), "swap");
-    model.act(&Step::Swap {
-        pairs: pairs[..1].to_vec(),
-        publishes,
-        displaces,
-    });
-    assert!(matches!(
-        Live::of(&model.live, &model.slots),
-        Live::Mixed(_)
-    ));
+    model.act(&Step::Swap { pairs: pairs[..1].to_vec(), publishes, displaces });
+    assert!(matches!(Live::of(&model.live, &model.slots), Live::Mixed(_)));
     assert_eq!(model.recover(), Some(Verdict::MustBeTakenBack));
     assert_eq!(model.read(), before);
-    assert_eq!(
-        model.history().release(r(2)).unwrap().state,
-        ReleaseState::SwappedBack
-    );
+    assert_eq!(model.history().release(r(2)).unwrap().state, ReleaseState::SwappedBack);
 }
 
 #[derive(Clone, Debug)]

@@ -200,9 +200,7 @@ impl Naming {
 #[must_use]
 pub fn home_of_file(live: &Path) -> PathBuf {
     let directory = live.parent().unwrap_or_else(|| Path::new("/"));
-    directory
-        .join(".switchback")
-        .join(live.file_name().unwrap_or_default())
+    directory.join(".switchback").join(live.file_name().unwrap_or_default())
 }
 
 fn file_slot(live: &Path, role: Role) -> PathBuf {
@@ -211,9 +209,7 @@ fn file_slot(live: &Path, role: Role) -> PathBuf {
         Role::Build(release) => format!("build_{release}"),
         Role::Archive(release) => release.to_string(),
     };
-    home_of_file(live)
-        .join(directory)
-        .join(live.file_name().unwrap_or_default())
+    home_of_file(live).join(directory).join(live.file_name().unwrap_or_default())
 }
 
 /// `base` + `suffix`, where necessary with the middle of `base` replaced by a digest of the whole
@@ -235,12 +231,10 @@ fn shortened(base: &str, suffix: &str, max_bytes: usize) -> String {
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
+        text
+    })
 }
 
 #[cfg(test)]
@@ -254,28 +248,16 @@ mod tests {
         let live = SlotName::from("/data/my shop/shop.duckdb");
         let build = Naming::Files.slot(&live, Role::Build(ReleaseId(2)));
         let archive = Naming::Files.slot(&live, Role::Archive(ReleaseId(1)));
-        assert_eq!(
-            build.as_str(),
-            "/data/my shop/.switchback/shop.duckdb/build_r2/shop.duckdb"
-        );
-        assert_eq!(
-            archive.as_str(),
-            "/data/my shop/.switchback/shop.duckdb/r1/shop.duckdb"
-        );
+        assert_eq!(build.as_str(), "/data/my shop/.switchback/shop.duckdb/build_r2/shop.duckdb");
+        assert_eq!(archive.as_str(), "/data/my shop/.switchback/shop.duckdb/r1/shop.duckdb");
     }
 
     #[test]
     fn build_and_archive_of_an_identifier_carry_the_release_as_a_suffix() {
         let naming = Naming::Identifiers { max_bytes: 63 };
         let live = SlotName::from("analytics");
-        assert_eq!(
-            naming.slot(&live, Role::Build(ReleaseId(43))).as_str(),
-            "analytics__build_r43"
-        );
-        assert_eq!(
-            naming.slot(&live, Role::Archive(ReleaseId(42))).as_str(),
-            "analytics__r42"
-        );
+        assert_eq!(naming.slot(&live, Role::Build(ReleaseId(43))).as_str(), "analytics__build_r43");
+        assert_eq!(naming.slot(&live, Role::Archive(ReleaseId(42))).as_str(), "analytics__r42");
     }
 
     #[test]

@@ -186,50 +186,31 @@ impl Step {
     pub fn holds_in(&self, observed: &Observation) -> Option<bool> {
         let all = |pairs: &[Pair], wanted: &dyn Fn(&Pair) -> bool| Some(pairs.iter().all(wanted));
         match self {
-            Self::Drop { slots, .. } => Some(
-                slots
-                    .iter()
-                    .all(|slot| *observed.content(slot) == Content::Absent),
-            ),
-            Self::Clone {
-                pairs,
-                release,
-                attempt,
-                ..
-            } => all(pairs, &|pair| {
+            Self::Drop { slots, .. } => {
+                Some(slots.iter().all(|slot| *observed.content(slot) == Content::Absent))
+            }
+            Self::Clone { pairs, release, attempt, .. } => all(pairs, &|pair| {
                 observed
                     .content(&pair.other)
                     .own_stamp()
                     .is_some_and(|stamp| stamp.release == *release && stamp.attempt == *attempt)
             }),
-            Self::Seal {
-                pairs,
-                release,
-                attempt,
-            } => all(pairs, &|pair| {
-                observed
-                    .content(&pair.other)
-                    .own_stamp()
-                    .is_some_and(|stamp| {
-                        stamp.release == *release
-                            && stamp.attempt == *attempt
-                            && stamp.seal == Seal::Sealed
-                    })
+            Self::Seal { pairs, release, attempt } => all(pairs, &|pair| {
+                observed.content(&pair.other).own_stamp().is_some_and(|stamp| {
+                    stamp.release == *release
+                        && stamp.attempt == *attempt
+                        && stamp.seal == Seal::Sealed
+                })
             }),
-            Self::Swap {
-                pairs, publishes, ..
-            } => all(pairs, &|pair| {
-                observed.content(&pair.live).release() == Some(*publishes)
-            }),
-            Self::SwapBack {
-                pairs, displaces, ..
-            } => all(pairs, &|pair| {
-                observed.content(&pair.live).release() != Some(*displaces)
-            }),
-            Self::Keep { kept, release, .. } => Some(
-                kept.iter()
-                    .all(|one| observed.content(&one.to).release() == Some(*release)),
-            ),
+            Self::Swap { pairs, publishes, .. } => {
+                all(pairs, &|pair| observed.content(&pair.live).release() == Some(*publishes))
+            }
+            Self::SwapBack { pairs, displaces, .. } => {
+                all(pairs, &|pair| observed.content(&pair.live).release() != Some(*displaces))
+            }
+            Self::Keep { kept, release, .. } => {
+                Some(kept.iter().all(|one| observed.content(&one.to).release() == Some(*release)))
+            }
             Self::Build { .. }
             | Self::Verify { .. }
             | Self::SyncGrants { .. }
@@ -404,10 +385,7 @@ impl Plan {
     /// The swap, where the plan has one.
     #[must_use]
     pub fn swap(&self) -> Option<&Step> {
-        self.steps
-            .iter()
-            .map(|planned| &planned.step)
-            .find(|s| matches!(s, Step::Swap { .. }))
+        self.steps.iter().map(|planned| &planned.step).find(|s| matches!(s, Step::Swap { .. }))
     }
 }
 

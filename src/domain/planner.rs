@@ -75,26 +75,16 @@ impl fmt::Display for Obstacle {
                 Ok(())
             }
             Self::Vanished(release) => {
-                write!(
-                    f,
-                    "{release} should be live, but production is not there any more"
-                )
+                write!(f, "{release} should be live, but production is not there any more")
             }
             Self::Squatter(slot) => {
-                write!(
-                    f,
-                    "there is something at {slot} that Switchback did not make"
-                )
+                write!(f, "there is something at {slot} that Switchback did not make")
             }
             Self::NothingWaits(None) => write!(f, "no build waits to be promoted"),
             Self::NothingWaits(Some(release)) => {
                 write!(f, "{release} is not a build that waits to be promoted")
             }
-            Self::Outdated {
-                release,
-                base,
-                live,
-            } => {
+            Self::Outdated { release, base, live } => {
                 let name =
                     |r: &Option<ReleaseId>| r.map_or("nothing".to_owned(), |r| r.to_string());
                 let (base, live) = (name(base), name(live));
@@ -102,10 +92,7 @@ impl fmt::Display for Obstacle {
             }
             Self::AlreadyLive(release) => write!(f, "{release} is live already"),
             Self::NotKept(release) => {
-                write!(
-                    f,
-                    "the content of {release} is not kept any more, so it cannot come back"
-                )
+                write!(f, "the content of {release} is not kept any more, so it cannot come back")
             }
             Self::NoArchive(release) => write!(f, "there is no archive of {release}"),
             Self::NothingLive => write!(f, "nothing is live yet"),
@@ -144,10 +131,7 @@ pub fn standing(ground: &Ground<'_>) -> Result<Standing, Obstacle> {
         Live::Busy { slot, reason } => Err(Obstacle::Busy { slot, reason }),
         Live::Mixed(slots) => Err(Obstacle::Mixed(slots)),
         Live::Empty => Ok(Standing::default()),
-        Live::Release(release) => Ok(Standing {
-            release: Some(release),
-            adopted: BTreeMap::new(),
-        }),
+        Live::Release(release) => Ok(Standing { release: Some(release), adopted: BTreeMap::new() }),
         Live::Unstamped(identities) => {
             let history = ground.history;
             let known = history.releases.values().find(|release| {
@@ -158,10 +142,7 @@ pub fn standing(ground: &Ground<'_>) -> Result<Standing, Obstacle> {
                 None if history.releases.is_empty() => ReleaseId(0),
                 None => history.next_release().0,
             };
-            Ok(Standing {
-                release: Some(release),
-                adopted: identities,
-            })
+            Ok(Standing { release: Some(release), adopted: identities })
         }
     }
 }
@@ -169,11 +150,9 @@ pub fn standing(ground: &Ground<'_>) -> Result<Standing, Obstacle> {
 /// Plans a deploy, or the building half of one.
 pub fn deploy(ground: &Ground<'_>, wish: &DeployWish) -> Result<Plan, Obstacle> {
     let standing = standing(ground)?;
-    if let (None, Some(claimed), false) = (
-        standing.release,
-        ground.history.claimed_live(),
-        wish.allow_vanished,
-    ) {
+    if let (None, Some(claimed), false) =
+        (standing.release, ground.history.claimed_live(), wish.allow_vanished)
+    {
         return Err(Obstacle::Vanished(claimed));
     }
     let (mut release, mut attempt) = ground.history.next_release();
@@ -188,30 +167,14 @@ pub fn deploy(ground: &Ground<'_>, wish: &DeployWish) -> Result<Plan, Obstacle> 
         attempt,
         from_nothing: standing.release.is_none(),
     });
-    steps.push(Step::Build {
-        pairs: pairs.clone(),
-        commands: wish.commands.clone(),
-    });
-    steps.push(Step::Verify {
-        pairs: pairs.clone(),
-    });
-    steps.push(Step::Seal {
-        pairs: pairs.clone(),
-        release,
-        attempt,
-    });
+    steps.push(Step::Build { pairs: pairs.clone(), commands: wish.commands.clone() });
+    steps.push(Step::Verify { pairs: pairs.clone() });
+    steps.push(Step::Seal { pairs: pairs.clone(), release, attempt });
     if wish.verb == Verb::Deploy {
         steps.extend(ground.cutover(&pairs, release, &standing, &wish.checks));
         steps.extend(ground.expired(release, standing.release, wish.keep));
     }
-    Ok(ground.plan(
-        wish.verb,
-        release,
-        attempt,
-        &standing,
-        Some(wish.moved_by),
-        steps,
-    ))
+    Ok(ground.plan(wish.verb, release, attempt, &standing, Some(wish.moved_by), steps))
 }
 
 /// Plans the publishing of a build that waits: `wanted`, or the newest.
@@ -232,29 +195,15 @@ pub fn promote(
         .ok_or(Obstacle::NothingWaits(wanted))?;
     let release = waiting.id;
     if waiting.base != standing.release {
-        return Err(Obstacle::Outdated {
-            release,
-            base: waiting.base,
-            live: standing.release,
-        });
+        return Err(Obstacle::Outdated { release, base: waiting.base, live: standing.release });
     }
     let pairs = ground.pairs(Role::Build(release));
-    if !pairs
-        .iter()
-        .all(|pair| ground.content(&pair.other).release() == Some(release))
-    {
+    if !pairs.iter().all(|pair| ground.content(&pair.other).release() == Some(release)) {
         return Err(Obstacle::NotKept(release));
     }
     let mut steps = ground.cutover(&pairs, release, &standing, checks);
     steps.extend(ground.expired(release, standing.release, keep));
-    Ok(ground.plan(
-        Verb::Promote,
-        release,
-        waiting.attempt,
-        &standing,
-        None,
-        steps,
-    ))
+    Ok(ground.plan(Verb::Promote, release, waiting.attempt, &standing, None, steps))
 }
 
 /// Plans the way back (or forward) to a release whose content is kept.
@@ -264,10 +213,7 @@ pub fn rollback(ground: &Ground<'_>, target: ReleaseId) -> Result<Plan, Obstacle
         return Err(Obstacle::AlreadyLive(target));
     }
     let pairs = ground.holders(target).ok_or(Obstacle::NotKept(target))?;
-    let attempt = ground
-        .history
-        .release(target)
-        .map_or(1, |release| release.attempt);
+    let attempt = ground.history.release(target).map_or(1, |release| release.attempt);
     let steps = ground.cutover(&pairs, target, &standing, &[]);
     Ok(ground.plan(Verb::Rollback, target, attempt, &standing, None, steps))
 }
@@ -297,10 +243,7 @@ pub fn prune(ground: &Ground<'_>, named: &[ReleaseId], keep: usize) -> Result<Pl
         Verb::Prune,
         live,
         1,
-        &Standing {
-            release: Some(live),
-            ..standing
-        },
+        &Standing { release: Some(live), ..standing },
         None,
         steps,
     ))
@@ -314,10 +257,7 @@ impl Ground<'_> {
     fn pairs(&self, role: Role) -> Vec<Pair> {
         self.live
             .iter()
-            .map(|live| Pair {
-                live: live.clone(),
-                other: self.naming.slot(live, role),
-            })
+            .map(|live| Pair { live: live.clone(), other: self.naming.slot(live, role) })
             .collect()
     }
 
@@ -325,20 +265,13 @@ impl Ground<'_> {
     /// environment has ever given.
     #[must_use]
     pub fn holders(&self, target: ReleaseId) -> Option<Vec<Pair>> {
-        let others = self
-            .history
-            .releases
-            .keys()
-            .copied()
-            .filter(|id| *id != target);
+        let others = self.history.releases.keys().copied().filter(|id| *id != target);
         std::iter::once(target)
             .chain(others)
             .flat_map(|id| [Role::Archive(id), Role::Build(id)])
             .map(|role| self.pairs(role))
             .find(|pairs| {
-                pairs
-                    .iter()
-                    .all(|pair| self.content(&pair.other).release() == Some(target))
+                pairs.iter().all(|pair| self.content(&pair.other).release() == Some(target))
             })
     }
 
@@ -360,10 +293,7 @@ impl Ground<'_> {
             moved_by,
             steps: steps
                 .into_iter()
-                .map(|step| Planned {
-                    effects: effects(&step, self.render),
-                    step,
-                })
+                .map(|step| Planned { effects: effects(&step, self.render), step })
                 .collect(),
         }
     }
@@ -377,12 +307,8 @@ impl Ground<'_> {
     ) -> Vec<Step> {
         let mut steps = Vec::new();
         if standing.release.is_some() {
-            steps.push(Step::SyncGrants {
-                pairs: pairs.to_vec(),
-            });
-            steps.push(Step::Drift {
-                pairs: pairs.to_vec(),
-            });
+            steps.push(Step::SyncGrants { pairs: pairs.to_vec() });
+            steps.push(Step::Drift { pairs: pairs.to_vec() });
         }
         steps.push(Step::Swap {
             pairs: pairs.to_vec(),
@@ -390,9 +316,7 @@ impl Ground<'_> {
             displaces: standing.release,
         });
         if !checks.is_empty() {
-            steps.push(Step::Check {
-                commands: checks.to_vec(),
-            });
+            steps.push(Step::Check { commands: checks.to_vec() });
         }
         if let Some(old) = standing.release {
             let kept = pairs
@@ -404,11 +328,7 @@ impl Ground<'_> {
                 })
                 .collect();
             let adopt = !standing.adopted.is_empty();
-            steps.push(Step::Keep {
-                kept,
-                release: old,
-                adopt,
-            });
+            steps.push(Step::Keep { kept, release: old, adopt });
         }
         steps
     }
@@ -473,10 +393,7 @@ pub fn effects(step: &Step, render: &dyn Fn(&Step) -> Vec<Effect>) -> Vec<Effect
     let dbt = |commands: &[Vec<String>], on: &str| {
         commands
             .iter()
-            .map(|arguments| Effect::Dbt {
-                arguments: arguments.clone(),
-                on: on.to_owned(),
-            })
+            .map(|arguments| Effect::Dbt { arguments: arguments.clone(), on: on.to_owned() })
             .collect::<Vec<_>>()
     };
     let mut effects = match step {

@@ -120,10 +120,7 @@ impl NodeResult {
     /// Whether dbt calls it a failure.
     #[must_use]
     pub fn failed(&self) -> bool {
-        matches!(
-            self.status.as_str(),
-            "error" | "fail" | "runtime error" | "partial success"
-        )
+        matches!(self.status.as_str(), "error" | "fail" | "runtime error" | "partial success")
     }
 }
 

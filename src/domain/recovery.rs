@@ -45,39 +45,19 @@ pub fn recovery(
     render: &dyn Fn(&Step) -> Vec<Effect>,
 ) -> Option<Recovery> {
     let open = history.open.clone()?;
-    let Some(Step::Swap {
-        pairs,
-        publishes,
-        displaces,
-    }) = open.began.plan.swap().cloned()
-    else {
+    let Some(Step::Swap { pairs, publishes, displaces }) = open.began.plan.swap().cloned() else {
         return Some(without_cutover(open, observation));
     };
     let at_target = |pair: &Pair| observation.content(&pair.live).release() == Some(publishes);
-    let reached: Vec<Pair> = pairs
-        .iter()
-        .filter(|pair| at_target(pair))
-        .cloned()
-        .collect();
+    let reached: Vec<Pair> = pairs.iter().filter(|pair| at_target(pair)).cloned().collect();
     let wanted_back = open.intended.contains("swap-back");
     let was_done = open.done.contains("swap");
     let back = |pairs: Vec<Pair>| {
-        let step = Step::SwapBack {
-            pairs,
-            publishes: displaces,
-            displaces: publishes,
-        };
-        Planned {
-            effects: effects(&step, render),
-            step,
-        }
+        let step = Step::SwapBack { pairs, publishes: displaces, displaces: publishes };
+        Planned { effects: effects(&step, render), step }
     };
     let done = |key: &str| {
-        if was_done {
-            Vec::new()
-        } else {
-            vec![key.to_owned()]
-        }
+        if was_done { Vec::new() } else { vec![key.to_owned()] }
     };
     Some(if reached.is_empty() {
         if was_done && wanted_back {
@@ -157,11 +137,5 @@ fn without_cutover(open: Open, observation: &Observation) -> Recovery {
         Some(seal) if seal.holds_in(observation) == Some(true) => (vec![seal.key()], Ending::Built),
         Some(_) => (Vec::new(), Ending::Abandoned),
     };
-    Recovery {
-        open,
-        verdict: Verdict::None,
-        observed,
-        remaining: Vec::new(),
-        ending,
-    }
+    Recovery { open, verdict: Verdict::None, observed, remaining: Vec::new(), ending }
 }

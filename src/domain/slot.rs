@@ -70,11 +70,9 @@ impl Content {
     #[must_use]
     pub fn own_stamp(&self) -> Option<&Stamp> {
         match self {
-            Self::Present {
-                identity,
-                stamp: Some(stamp),
-                ..
-            } if stamp.identity == *identity => Some(stamp),
+            Self::Present { identity, stamp: Some(stamp), .. } if stamp.identity == *identity => {
+                Some(stamp)
+            }
             _ => None,
         }
     }
@@ -82,9 +80,7 @@ impl Content {
     /// The release it is, if it is a finished one.
     #[must_use]
     pub fn release(&self) -> Option<ReleaseId> {
-        self.own_stamp()
-            .filter(|stamp| stamp.seal == Seal::Sealed)
-            .map(|stamp| stamp.release)
+        self.own_stamp().filter(|stamp| stamp.seal == Seal::Sealed).map(|stamp| stamp.release)
     }
 
     /// The container's identity, where there is one that can be read.
@@ -99,14 +95,7 @@ impl Content {
     /// Whether it may be dropped: it carries our stamp, or we created this very container.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        self.own_stamp().is_some()
-            || matches!(
-                self,
-                Self::Present {
-                    created_by_us: true,
-                    ..
-                }
-            )
+        self.own_stamp().is_some() || matches!(self, Self::Present { created_by_us: true, .. })
     }
 }
 
@@ -156,10 +145,7 @@ impl Live {
         for slot in live {
             match observation.content(slot) {
                 Content::Busy { reason } => {
-                    return Self::Busy {
-                        slot: slot.clone(),
-                        reason: reason.clone(),
-                    };
+                    return Self::Busy { slot: slot.clone(), reason: reason.clone() };
                 }
                 Content::Absent => {
                     absent += 1;
@@ -202,15 +188,9 @@ mod tests {
     }
 
     fn live(contents: &[(&str, Content)]) -> Live {
-        let slots: Vec<SlotName> = contents
-            .iter()
-            .map(|(name, _)| SlotName::from(*name))
-            .collect();
+        let slots: Vec<SlotName> = contents.iter().map(|(name, _)| SlotName::from(*name)).collect();
         let observation = Observation {
-            slots: contents
-                .iter()
-                .map(|(n, c)| (SlotName::from(*n), c.clone()))
-                .collect(),
+            slots: contents.iter().map(|(n, c)| (SlotName::from(*n), c.clone())).collect(),
         };
         Live::of(&slots, &observation)
     }
@@ -247,10 +227,7 @@ mod tests {
 
     #[test]
     fn no_slot_at_all_is_empty_and_some_missing_is_mixed() {
-        assert_eq!(
-            live(&[("a", Content::Absent), ("b", Content::Absent)]),
-            Live::Empty
-        );
+        assert_eq!(live(&[("a", Content::Absent), ("b", Content::Absent)]), Live::Empty);
         assert!(matches!(
             live(&[("a", Content::Absent), ("b", present("1", None))]),
             Live::Mixed(_)

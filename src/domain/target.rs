@@ -44,20 +44,15 @@ fn parse_time(text: &str) -> Option<DateTime<Utc>> {
         return Some(time.with_timezone(&Utc));
     }
     let bare = text.strip_suffix('Z').unwrap_or(text);
-    [
-        "%Y-%m-%dT%H:%M:%S",
-        "%Y-%m-%dT%H:%M",
-        "%Y-%m-%d %H:%M:%S",
-        "%Y-%m-%d %H:%M",
-    ]
-    .iter()
-    .find_map(|format| NaiveDateTime::parse_from_str(bare, format).ok())
-    .or_else(|| {
-        NaiveDate::parse_from_str(bare, "%Y-%m-%d")
-            .ok()
-            .and_then(|day| day.and_hms_opt(0, 0, 0))
-    })
-    .map(|naive| naive.and_utc())
+    ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(bare, format).ok())
+        .or_else(|| {
+            NaiveDate::parse_from_str(bare, "%Y-%m-%d")
+                .ok()
+                .and_then(|day| day.and_hms_opt(0, 0, 0))
+        })
+        .map(|naive| naive.and_utc())
 }
 
 /// Why a wish names no release.
@@ -87,18 +82,10 @@ impl fmt::Display for NoTarget {
             ),
             Self::Ambiguous(text, releases) => {
                 let names: Vec<_> = releases.iter().map(ToString::to_string).collect();
-                write!(
-                    f,
-                    "`{text}` could mean any of {}; name one",
-                    names.join(", ")
-                )
+                write!(f, "`{text}` could mean any of {}; name one", names.join(", "))
             }
             Self::BeforeTheFirst(at) => {
-                write!(
-                    f,
-                    "no release was live at {}",
-                    at.format("%Y-%m-%d %H:%M:%S UTC")
-                )
+                write!(f, "no release was live at {}", at.format("%Y-%m-%d %H:%M:%S UTC"))
             }
         }
     }
@@ -122,10 +109,7 @@ pub fn resolve(wish: &Wish, history: &History, live: ReleaseId) -> Result<Releas
                 .values()
                 .filter(|release| is_commit && was_live(release.state))
                 .filter(|release| {
-                    release
-                        .commit
-                        .as_ref()
-                        .is_some_and(|c| c.as_str().starts_with(&commit))
+                    release.commit.as_ref().is_some_and(|c| c.as_str().starts_with(&commit))
                 })
                 .map(|release| release.id)
                 .collect();

@@ -94,17 +94,10 @@ pub fn judge(changes: &[Change], gates: &Gates, allowed: &BTreeSet<String>) -> V
     let mut findings = Vec::new();
     let mut find = |gate: &str, action: Action, message: String| {
         if action != Action::Off {
-            findings.push(Finding {
-                gate: gate.to_owned(),
-                action,
-                message,
-            });
+            findings.push(Finding { gate: gate.to_owned(), action, message });
         }
     };
-    for change in changes
-        .iter()
-        .filter(|change| !allowed.contains(&change.relation))
-    {
+    for change in changes.iter().filter(|change| !allowed.contains(&change.relation)) {
         let name = &change.relation;
         for what in &change.what {
             match what {
@@ -136,11 +129,7 @@ pub fn judge(changes: &[Change], gates: &Gates, allowed: &BTreeSet<String>) -> V
         };
         let kept_percent = u64::from(100 - gates.rows_dropped_percent.min(100));
         if before > 0 && after == 0 {
-            find(
-                "emptied",
-                gates.emptied,
-                format!("{name} had {before} rows and has none"),
-            );
+            find("emptied", gates.emptied, format!("{name} had {before} rows and has none"));
         } else if u128::from(after) * 100 < u128::from(before) * u128::from(kept_percent) {
             find(
                 "rows-dropped",
@@ -180,28 +169,18 @@ pub fn loss(live: &Inventory, target: &Inventory, writes: &[Written]) -> Loss {
     let kinds: BTreeMap<Local, NodeKind> = writes
         .iter()
         .map(|one| {
-            (
-                Local {
-                    schema: one.schema.clone(),
-                    identifier: one.identifier.clone(),
-                },
-                one.kind,
-            )
+            (Local { schema: one.schema.clone(), identifier: one.identifier.clone() }, one.kind)
         })
         .collect();
     let mut loss = Loss::default();
     for change in compare(live, target) {
-        let Some((name, relation)) = live
-            .iter()
-            .find(|(name, _)| name.to_string() == change.relation)
+        let Some((name, relation)) =
+            live.iter().find(|(name, _)| name.to_string() == change.relation)
         else {
             continue; // It exists only in the target: nothing goes.
         };
         let rows_go = change.rows_before > change.rows_after.or(Some(0))
-            || change
-                .what
-                .iter()
-                .any(|what| matches!(what, What::Gone | What::ColumnGone(_)));
+            || change.what.iter().any(|what| matches!(what, What::Gone | What::ColumnGone(_)));
         match kinds.get(name) {
             Some(NodeKind::Snapshot) if rows_go => loss.snapshot_versions.push(change),
             None if relation.kind == RelationKind::Table && rows_go => {
@@ -223,10 +202,7 @@ mod tests {
             kind: RelationKind::Table,
             columns: columns
                 .iter()
-                .map(|name| Column {
-                    name: (*name).into(),
-                    data_type: "INTEGER".into(),
-                })
+                .map(|name| Column { name: (*name).into(), data_type: "INTEGER".into() })
                 .collect(),
             rows: Some(rows),
             definition: None,
@@ -239,10 +215,7 @@ mod tests {
             .iter()
             .map(|(name, relation)| {
                 let (schema, identifier) = name.split_once('.').unwrap();
-                let name = Local {
-                    schema: schema.into(),
-                    identifier: identifier.into(),
-                };
+                let name = Local { schema: schema.into(), identifier: identifier.into() };
                 (name, relation.clone())
             })
             .collect()
@@ -268,17 +241,11 @@ mod tests {
 
     #[test]
     fn an_emptied_table_stops_and_a_halved_one_warns() {
-        let before = inventory(&[
-            ("main.a", table(100, &["x"])),
-            ("main.b", table(100, &["x"])),
-        ]);
+        let before = inventory(&[("main.a", table(100, &["x"])), ("main.b", table(100, &["x"]))]);
         let after = inventory(&[("main.a", table(0, &["x"])), ("main.b", table(49, &["x"]))]);
         assert_eq!(
             judged(&before, &after, &[]),
-            [
-                ("emptied".to_owned(), Action::Stop),
-                ("rows-dropped".to_owned(), Action::Warn)
-            ]
+            [("emptied".to_owned(), Action::Stop), ("rows-dropped".to_owned(), Action::Warn)]
         );
     }
 
@@ -306,10 +273,7 @@ mod tests {
             identifier: identifier.into(),
             kind,
         };
-        let writes = [
-            written("orders", NodeKind::Model),
-            written("history", NodeKind::Snapshot),
-        ];
+        let writes = [written("orders", NodeKind::Model), written("history", NodeKind::Snapshot)];
         let loss = loss(&live, &target, &writes);
         assert_eq!(loss.rebuildable[0].relation, "main.orders");
         assert_eq!(loss.snapshot_versions[0].relation, "main.history");

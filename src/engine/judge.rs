@@ -19,9 +19,10 @@ fn failure(hold: &Hold) -> Failure {
     let since = hold.at.format("%Y-%m-%d %H:%M UTC");
     let what = match (hold.kind, hold.by_rollback) {
         (HoldKind::SameCommit, _) => {
-            let commit = hold.commit.as_ref().map_or_else(String::new, |commit| {
-                format!(" (commit {})", commit.short())
-            });
+            let commit = hold
+                .commit
+                .as_ref()
+                .map_or_else(String::new, |commit| format!(" (commit {})", commit.short()));
             format!("this is the code that was rolled back{commit}, and it is held")
         }
         (_, true) => "every deploy is held since a rollback".to_owned(),
@@ -33,9 +34,6 @@ fn failure(hold: &Hold) -> Failure {
         }
         HoldKind::All | HoldKind::None => "switchback resume --reason TEXT",
     };
-    Failure::new(
-        Kind::Held,
-        format!("{what}: by {}, {since}, because: {}", hold.by, hold.reason),
-    )
-    .next(lift)
+    Failure::new(Kind::Held, format!("{what}: by {}, {since}, because: {}", hold.by, hold.reason))
+        .next(lift)
 }

@@ -15,12 +15,7 @@ const CHECK_ROWS: usize = 20;
 impl Engine<'_> {
     /// Re-checks, right before a cutover, what the plan was made on: the stamps and the hold.
     pub(super) async fn expect(&self, plan: &Plan, step: &Step) -> Outcome<()> {
-        let Step::Swap {
-            pairs,
-            publishes,
-            displaces,
-        } = step
-        else {
+        let Step::Swap { pairs, publishes, displaces } = step else {
             return Ok(());
         };
         if plan.verb != Verb::Rollback {
@@ -85,10 +80,7 @@ impl Engine<'_> {
     ) -> Result<Evidence, PortError> {
         // Where a guard keeps writers out, live is what was copied; elsewhere it is looked at before
         // the copy, so that what is written between the two is reported as drift, never lost.
-        let guarded = planned
-            .effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Guard { .. }));
+        let guarded = planned.effects.iter().any(|effect| matches!(effect, Effect::Guard { .. }));
         let mut baseline = Baseline::default();
         if !from_nothing && !guarded {
             baseline = self.warehouse.baseline().await?;
@@ -107,10 +99,7 @@ impl Engine<'_> {
         site: &Site,
     ) -> Result<Evidence, PortError> {
         let dbt = self.dbt.ok_or_else(|| {
-            Failure::new(
-                Kind::Unexpected,
-                "a plan with dbt steps was run without a dbt project",
-            )
+            Failure::new(Kind::Unexpected, "a plan with dbt steps was run without a dbt project")
         })?;
         let work = dbt.run(commands, site, self.halt.subscribe());
         match self.keeping_the_lease(work).await? {
@@ -127,11 +116,7 @@ impl Engine<'_> {
 
     async fn verify(&mut self, pairs: &[Pair]) -> Result<Evidence, PortError> {
         let (mut before, mut after) = (Inventory::new(), Inventory::new());
-        let depth = if self.rules.gates.compare_contents {
-            Depth::Contents
-        } else {
-            Depth::Counts
-        };
+        let depth = if self.rules.gates.compare_contents { Depth::Contents } else { Depth::Counts };
         for pair in pairs {
             let work = self.warehouse.inventory(&pair.live, depth);
             before.extend(self.keeping_the_lease(work).await?);
@@ -145,10 +130,7 @@ impl Engine<'_> {
         }
         self.tale.changes.clone_from(&changes);
         self.tale.findings.clone_from(&findings);
-        for finding in findings
-            .iter()
-            .filter(|finding| finding.action == Action::Warn)
-        {
+        for finding in findings.iter().filter(|finding| finding.action == Action::Warn) {
             self.observer.event(Event::Warning(finding.to_string()));
         }
         let stops: Vec<String> = findings
@@ -173,20 +155,11 @@ impl Engine<'_> {
     async fn checks(&self, pair: &Pair) -> Result<Vec<Finding>, PortError> {
         let mut findings = Vec::new();
         for check in &self.rules.gates.checks {
-            let rows = self
-                .warehouse
-                .query(&pair.other, &check.sql, CHECK_ROWS)
-                .await?;
+            let rows = self.warehouse.query(&pair.other, &check.sql, CHECK_ROWS).await?;
             if let Some(first) = rows.rows.first() {
-                let shown: Vec<&str> = first
-                    .iter()
-                    .map(|value| value.as_deref().unwrap_or("NULL"))
-                    .collect();
-                let more = if rows.rows.len() >= CHECK_ROWS {
-                    " or more"
-                } else {
-                    ""
-                };
+                let shown: Vec<&str> =
+                    first.iter().map(|value| value.as_deref().unwrap_or("NULL")).collect();
+                let more = if rows.rows.len() >= CHECK_ROWS { " or more" } else { "" };
                 findings.push(Finding {
                     gate: "checks".to_owned(),
                     action: Action::Stop,
@@ -235,10 +208,7 @@ impl Engine<'_> {
                     n => format!("{n} {more}"),
                 };
                 let differ = count(changes.len(), "relation differs", "relations differ");
-                Some(format!(
-                    "{differ}, {}",
-                    count(findings.len(), "warning", "warnings")
-                ))
+                Some(format!("{differ}, {}", count(findings.len(), "warning", "warnings")))
             }
             Evidence::Drifted(drift) if !drift.is_empty() => {
                 Some(format!("{} accepted", drift.len()))
@@ -250,10 +220,7 @@ impl Engine<'_> {
 }
 
 fn describe(summary: &DbtSummary) -> String {
-    let parts: Vec<String> = summary
-        .counts
-        .iter()
-        .map(|(status, count)| format!("{count} {status}"))
-        .collect();
+    let parts: Vec<String> =
+        summary.counts.iter().map(|(status, count)| format!("{count} {status}")).collect();
     parts.join(", ")
 }

@@ -88,9 +88,7 @@ impl Shown {
             release,
             commit: known.and_then(|one| one.commit.clone()),
             dirty: known.is_some_and(|one| one.dirty),
-            at: known
-                .filter(|one| one.state != ReleaseState::Adopted)
-                .map(|one| one.at),
+            at: known.filter(|one| one.state != ReleaseState::Adopted).map(|one| one.at),
         }
     }
 }

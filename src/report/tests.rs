@@ -34,12 +34,7 @@ fn shown(release: u32) -> Shown {
 }
 
 fn change(relation: &str, before: Option<u64>, after: Option<u64>, what: Vec<What>) -> Change {
-    Change {
-        relation: relation.into(),
-        rows_before: before,
-        rows_after: after,
-        what,
-    }
+    Change { relation: relation.into(), rows_before: before, rows_after: after, what }
 }
 
 fn hold() -> Hold {
@@ -55,39 +50,21 @@ fn hold() -> Hold {
 }
 
 fn build_step(pairs: &[Pair], dbt: &[String]) -> Step {
-    Step::Build {
-        pairs: pairs.to_vec(),
-        commands: vec![dbt.to_vec()],
-    }
+    Step::Build { pairs: pairs.to_vec(), commands: vec![dbt.to_vec()] }
 }
 
 fn keep_step(build: &SlotName, archive: &SlotName) -> Step {
     let live = SlotName::from("/data/shop.duckdb");
-    let kept = Kept {
-        live,
-        from: build.clone(),
-        to: archive.clone(),
-    };
-    Step::Keep {
-        kept: vec![kept],
-        release: ReleaseId(1),
-        adopt: false,
-    }
+    let kept = Kept { live, from: build.clone(), to: archive.clone() };
+    Step::Keep { kept: vec![kept], release: ReleaseId(1), adopt: false }
 }
 
 fn plan() -> Plan {
     let live = SlotName::from("/data/shop.duckdb");
     let build = Naming::Files.slot(&live, Role::Build(ReleaseId(2)));
     let archive = Naming::Files.slot(&live, Role::Archive(ReleaseId(1)));
-    let pairs = vec![Pair {
-        live: live.clone(),
-        other: build.clone(),
-    }];
-    let dbt = vec![
-        "build".to_owned(),
-        "--select".to_owned(),
-        "tag:daily".to_owned(),
-    ];
+    let pairs = vec![Pair { live: live.clone(), other: build.clone() }];
+    let dbt = vec!["build".to_owned(), "--select".to_owned(), "tag:daily".to_owned()];
     let step = |step, effects| Planned { step, effects };
     Plan {
         verb: Verb::Deploy,
@@ -106,42 +83,21 @@ fn plan() -> Plan {
                 },
                 vec![
                     Effect::Guard { slot: live.clone() },
-                    Effect::CopyFile {
-                        from: live.to_string(),
-                        to: build.to_string(),
-                    },
+                    Effect::CopyFile { from: live.to_string(), to: build.to_string() },
                 ],
             ),
             step(
                 build_step(&pairs, &dbt),
-                vec![Effect::Dbt {
-                    arguments: dbt,
-                    on: "build".into(),
-                }],
+                vec![Effect::Dbt { arguments: dbt, on: "build".into() }],
             ),
             step(
-                Step::Swap {
-                    pairs,
-                    publishes: ReleaseId(2),
-                    displaces: Some(ReleaseId(1)),
-                },
+                Step::Swap { pairs, publishes: ReleaseId(2), displaces: Some(ReleaseId(1)) },
                 vec![
-                    Effect::RefuseWal {
-                        slots: vec![live.clone(), build.clone()],
-                    },
-                    Effect::Exchange {
-                        left: live.to_string(),
-                        right: build.to_string(),
-                    },
+                    Effect::RefuseWal { slots: vec![live.clone(), build.clone()] },
+                    Effect::Exchange { left: live.to_string(), right: build.to_string() },
                 ],
             ),
-            step(
-                keep_step(&build, &archive),
-                vec![Effect::MoveSlot {
-                    from: build,
-                    to: archive,
-                }],
-            ),
+            step(keep_step(&build, &archive), vec![Effect::MoveSlot { from: build, to: archive }]),
         ],
     }
 }

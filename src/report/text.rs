@@ -40,11 +40,7 @@ pub fn failure(failure: &Failure) -> String {
 fn name(shown: &Shown) -> String {
     match (&shown.commit, shown.dirty) {
         (Some(commit), true) => {
-            format!(
-                "{} (commit {} with uncommitted changes)",
-                shown.release,
-                commit.short()
-            )
+            format!("{} (commit {} with uncommitted changes)", shown.release, commit.short())
         }
         (Some(commit), false) => format!("{} (commit {})", shown.release, commit.short()),
         (None, _) => shown.release.to_string(),
@@ -82,18 +78,13 @@ fn changed(changed: &Changed) -> String {
 }
 
 fn headline(changed: &Changed) -> String {
-    let live = changed
-        .live
+    let live = changed.live.as_ref().map_or_else(|| "nothing".to_owned(), name);
+    let before = changed
+        .previous
         .as_ref()
-        .map_or_else(|| "nothing".to_owned(), name);
-    let before = changed.previous.as_ref().map_or_else(String::new, |old| {
-        format!("; before it {} was live and is kept", name(old))
-    });
+        .map_or_else(String::new, |old| format!("; before it {} was live and is kept", name(old)));
     let took = format!("{:.1} s", changed.seconds);
-    let plan = changed
-        .plan
-        .as_ref()
-        .map_or_else(String::new, |plan| plan.release.to_string());
+    let plan = changed.plan.as_ref().map_or_else(String::new, |plan| plan.release.to_string());
     match changed.word {
         Word::Published => format!("{live} is live, after {took}{before}\n"),
         Word::RolledBack => format!("{live} is live again, after {took}{before}\n"),
@@ -121,12 +112,7 @@ fn headline(changed: &Changed) -> String {
 #[must_use]
 pub fn change_table(changes: &[Change]) -> String {
     let mut text = String::new();
-    let width = changes
-        .iter()
-        .take(LISTED)
-        .map(|c| c.relation.chars().count())
-        .max()
-        .unwrap_or(0);
+    let width = changes.iter().take(LISTED).map(|c| c.relation.chars().count()).max().unwrap_or(0);
     for change in changes.iter().take(LISTED) {
         let rows = match (change.rows_before, change.rows_after) {
             (Some(before), Some(after)) if before == after => format!("{after} rows"),
@@ -141,11 +127,7 @@ pub fn change_table(changes: &[Change]) -> String {
             .filter(|what| !matches!(what, What::Rows))
             .map(ToString::to_string)
             .collect();
-        let line = format!(
-            "  {:<width$}  {rows:<18}  {}",
-            change.relation,
-            what.join(", ")
-        );
+        let line = format!("  {:<width$}  {rows:<18}  {}", change.relation, what.join(", "));
         let _ = writeln!(text, "{}", line.trim_end());
     }
     if changes.len() > LISTED {
@@ -157,18 +139,9 @@ pub fn change_table(changes: &[Change]) -> String {
 fn loss(loss: &Loss) -> String {
     let mut text = String::new();
     let kinds = [
-        (
-            "leaves production, and dbt can rebuild it from its sources",
-            &loss.rebuildable,
-        ),
-        (
-            "leaves production: snapshot versions that dbt cannot rebuild",
-            &loss.snapshot_versions,
-        ),
-        (
-            "leaves production: rows that dbt does not write",
-            &loss.not_written_by_dbt,
-        ),
+        ("leaves production, and dbt can rebuild it from its sources", &loss.rebuildable),
+        ("leaves production: snapshot versions that dbt cannot rebuild", &loss.snapshot_versions),
+        ("leaves production: rows that dbt does not write", &loss.not_written_by_dbt),
     ];
     for (what, changes) in kinds {
         if !changes.is_empty() {
@@ -189,19 +162,12 @@ fn held(hold: &Hold) -> String {
         hold.by,
         moment(hold.at),
         hold.reason,
-        if hold.kind == HoldKind::SameCommit {
-            ""
-        } else {
-            " not"
-        },
+        if hold.kind == HoldKind::SameCommit { "" } else { " not" },
     )
 }
 
 fn status(status: &Status) -> String {
-    let mut text = format!(
-        "environment  {} ({})\n",
-        status.environment, status.warehouse
-    );
+    let mut text = format!("environment  {} ({})\n", status.environment, status.warehouse);
     let live = match (&status.live, &status.doubt) {
         (_, Some(doubt)) => doubt.clone(),
         (Some(live), None) => match live.at {
@@ -223,11 +189,7 @@ fn status(status: &Status) -> String {
     };
     let _ = writeln!(text, "unfinished   {unfinished}");
     for waiting in &status.waiting {
-        let _ = writeln!(
-            text,
-            "waiting      {}; run: switchback promote",
-            name(waiting)
-        );
+        let _ = writeln!(text, "waiting      {}; run: switchback promote", name(waiting));
     }
     let _ = writeln!(text, "ledger       {}", status.ledger);
     text
@@ -239,10 +201,7 @@ fn releases(rows: &[Row]) -> String {
     }
     let mut text = String::new();
     for row in rows {
-        let at = row
-            .shown
-            .at
-            .map_or_else(|| "before Switchback".to_owned(), moment);
+        let at = row.shown.at.map_or_else(|| "before Switchback".to_owned(), moment);
         let commit = match (&row.shown.commit, row.shown.dirty) {
             (Some(commit), dirty) => format!("{}{}", commit.short(), if dirty { "+" } else { "" }),
             (None, _) => "-".to_owned(),
@@ -258,10 +217,7 @@ fn releases(rows: &[Row]) -> String {
             .restorable
             .as_ref()
             .map_or_else(String::new, |(_, until)| format!("  kept {until}"));
-        let reason = row
-            .reason
-            .as_ref()
-            .map_or_else(String::new, |why| format!("  “{why}”"));
+        let reason = row.reason.as_ref().map_or_else(String::new, |why| format!("  “{why}”"));
         let release = row.shown.release.to_string();
         let _ = writeln!(
             text,

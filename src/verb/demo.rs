@@ -72,11 +72,7 @@ pub async fn run(
 ) -> Outcome<Answer> {
     let folder = choose(folder)?;
     write(&folder, dbt)?;
-    let demo = Demo {
-        folder,
-        observer,
-        halt,
-    };
+    let demo = Demo { folder, observer, halt };
     demo.tell(&format!("A small shop is in {}", demo.folder.display()));
     demo.commit("Count what the shop earns").await;
 
@@ -90,21 +86,14 @@ pub async fn run(
     demo.switchback(&["deploy"], 0).await?;
     let wrong = demo.ask().await?;
     if right == wrong {
-        return Err(Failure::new(
-            Kind::Unexpected,
-            "the demo's bug changed nothing",
-        ));
+        return Err(Failure::new(Kind::Unexpected, "the demo's bug changed nothing"));
     }
     demo.tell("Refunds count as revenue now. Nobody was told; the numbers are simply wrong.");
 
     demo.tell("\n── 3. Take it back ──");
-    demo.switchback(&["rollback", "--reason", "refunds count as revenue"], 0)
-        .await?;
+    demo.switchback(&["rollback", "--reason", "refunds count as revenue"], 0).await?;
     if demo.ask().await? != right {
-        return Err(Failure::new(
-            Kind::Unexpected,
-            "the rollback did not bring the numbers back",
-        ));
+        return Err(Failure::new(Kind::Unexpected, "the rollback did not bring the numbers back"));
     }
 
     demo.tell("\n── 4. The next schedule tries to publish the same code again: it is held ──");
@@ -115,10 +104,7 @@ pub async fn run(
     demo.commit("Subtract refunds in the single pass").await;
     demo.switchback(&["deploy"], 0).await?;
     if demo.ask().await? != right {
-        return Err(Failure::new(
-            Kind::Unexpected,
-            "the fix does not give the right numbers",
-        ));
+        return Err(Failure::new(Kind::Unexpected, "the fix does not give the right numbers"));
     }
     demo.switchback(&["releases"], 0).await?;
     Ok(Answer::Said(Word::Finished, demo.what_next()))
@@ -170,11 +156,7 @@ fn write(folder: &Path, dbt: &str) -> Outcome<()> {
     for (path, text) in PROJECT {
         put(
             &folder.join(path),
-            &if *path == "profiles.yml" {
-                profile(text)
-            } else {
-                (*text).to_owned()
-            },
+            &if *path == "profiles.yml" { profile(text) } else { (*text).to_owned() },
         )?;
     }
     put(&folder.join("switchback.yml"), &configuration)
@@ -182,11 +164,9 @@ fn write(folder: &Path, dbt: &str) -> Outcome<()> {
 
 fn put(path: &Path, text: &str) -> Outcome<()> {
     let folder = path.parent().unwrap_or(path);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(path, text))
-        .map_err(|error| {
-            Failure::usage(format!("{} cannot be written", path.display())).because(error.into())
-        })
+    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, text)).map_err(|error| {
+        Failure::usage(format!("{} cannot be written", path.display())).because(error.into())
+    })
 }
 
 impl Demo {
@@ -213,11 +193,7 @@ impl Demo {
                 .kill_on_drop(true);
             command
         };
-        for arguments in [
-            &["init", "-q"][..],
-            &["add", "-A"],
-            &["commit", "-qm", message],
-        ] {
+        for arguments in [&["init", "-q"][..], &["add", "-A"], &["commit", "-qm", message]] {
             let _ = tokio::time::timeout(PATIENCE, git(arguments).status()).await;
         }
     }
@@ -226,13 +202,7 @@ impl Demo {
     async fn switchback(&self, arguments: &[&str], expected: u8) -> Outcome<()> {
         let typed: Vec<String> = arguments
             .iter()
-            .map(|word| {
-                if word.contains(' ') {
-                    format!("\"{word}\"")
-                } else {
-                    (*word).to_owned()
-                }
-            })
+            .map(|word| if word.contains(' ') { format!("\"{word}\"") } else { (*word).to_owned() })
             .collect();
         self.tell(&format!("\n$ switchback {}", typed.join(" ")));
         let program = std::env::current_exe().map_err(anyhow::Error::from)?;
@@ -260,29 +230,19 @@ impl Demo {
         if code == Some(i32::from(expected)) {
             return Ok(());
         }
-        let got = code.map_or("a signal or the time-out".to_owned(), |code| {
-            code.to_string()
-        });
+        let got = code.map_or("a signal or the time-out".to_owned(), |code| code.to_string());
         Err(Failure::new(
             Kind::Unexpected,
-            format!(
-                "`switchback {}` ended with {got}, not {expected}",
-                typed.join(" ")
-            ),
+            format!("`switchback {}` ended with {got}, not {expected}", typed.join(" ")),
         )
-        .production(format!(
-            "only the demo's own folder was touched: {}",
-            self.folder.display()
-        ))
+        .production(format!("only the demo's own folder was touched: {}", self.folder.display()))
         .next("read what is above; `dbt --version` and `switchback doctor` may help"))
     }
 
     /// Asks what the shop earned, as a person would, and shows the answer.
     async fn ask(&self) -> Outcome<Vec<Vec<Option<String>>>> {
-        let given = Given::from([(
-            "project-dir".to_owned(),
-            vec![self.folder.display().to_string()],
-        )]);
+        let given =
+            Given::from([("project-dir".to_owned(), vec![self.folder.display().to_string()])]);
         let config = Config::load(&given, &self.folder)?;
         let around = Surroundings {
             cwd: self.folder.clone(),
@@ -293,33 +253,21 @@ impl Demo {
         };
         let site = Site::open(config, around).await?;
         let live = site.warehouse.live()[0].clone();
-        let rows = site
-            .warehouse
-            .query(&live, QUERY, 100)
-            .await
-            .map_err(Failure::from)?;
+        let rows = site.warehouse.query(&live, QUERY, 100).await.map_err(Failure::from)?;
         self.tell("\nWhat did the shop earn each month?");
         let aligned = |values: Vec<&str>| {
-            values
-                .iter()
-                .fold(String::new(), |text, value| format!("{text}  {value:>10}"))
+            values.iter().fold(String::new(), |text, value| format!("{text}  {value:>10}"))
         };
         self.tell(&aligned(rows.columns.iter().map(String::as_str).collect()));
         for row in &rows.rows {
-            self.tell(&aligned(
-                row.iter()
-                    .map(|value| value.as_deref().unwrap_or(""))
-                    .collect(),
-            ));
+            self.tell(&aligned(row.iter().map(|value| value.as_deref().unwrap_or("")).collect()));
         }
         Ok(rows.rows)
     }
 
     fn what_next(&self) -> String {
-        let program = std::env::current_exe().map_or_else(
-            |_| "switchback".to_owned(),
-            |path| path.display().to_string(),
-        );
+        let program = std::env::current_exe()
+            .map_or_else(|_| "switchback".to_owned(), |path| path.display().to_string());
         format!(
             "\nThat was the whole loop. Go on where it stopped:\n\
              \n\

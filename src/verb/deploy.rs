@@ -25,9 +25,7 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
     }
     site.warehouse.preflight().await?;
     let plan = view.plan(site, |ground| planner::deploy(ground, &wish(site, verb)))?;
-    let survey = survey(site, &plan)
-        .await
-        .map_err(|failure| untouched(failure, &view, site))?;
+    let survey = survey(site, &plan).await.map_err(|failure| untouched(failure, &view, site))?;
     if let Some(failure) = held(&view.history, Some(&survey.fingerprint)) {
         return Err(untouched(failure, &view, site));
     }
@@ -42,10 +40,7 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
         .under_lease(verb.to_string().as_str(), false, async |token| {
             agree(site, &began.plan, verb).await?;
             let mut engine = site.engine(token);
-            engine.rules = Rules {
-                fingerprint: Some(survey.fingerprint.clone()),
-                ..site.rules()
-            };
+            engine.rules = Rules { fingerprint: Some(survey.fingerprint.clone()), ..site.rules() };
             engine.run(began.clone()).await?;
             let tale = std::mem::take(&mut engine.tale);
             Ok((look(site).await?, tale))
@@ -53,16 +48,8 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
         .await?;
     let live = view.live(site);
     let next = after(site, &view, &began.plan);
-    let notes = tale
-        .drift
-        .iter()
-        .map(|line| format!("accepted drift: {line}"))
-        .collect();
-    let word = if verb == Verb::Build {
-        Word::Built
-    } else {
-        Word::Published
-    };
+    let notes = tale.drift.iter().map(|line| format!("accepted drift: {line}")).collect();
+    let word = if verb == Verb::Build { Word::Built } else { Word::Published };
     Ok(Answer::Changed(Box::new(Changed {
         previous: previous(&view, &began.plan),
         plan: Some(began.plan),
@@ -83,11 +70,7 @@ fn wish(site: &Site, verb: Verb) -> DeployWish {
         verb,
         commands: site.commands.clone(),
         checks: site.checks.clone(),
-        moved_by: if redirected {
-            Rung::Redirect
-        } else {
-            Rung::Profile
-        },
+        moved_by: if redirected { Rung::Redirect } else { Rung::Profile },
         keep: config.keep_releases,
         allow_vanished: config.allow_drift,
     }
@@ -97,8 +80,7 @@ fn wish(site: &Site, verb: Verb) -> DeployWish {
 async fn survey(site: &Site, plan: &Plan) -> Outcome<Survey> {
     let warehouse = site.warehouse.as_ref();
     let redirect = warehouse.redirect(&build_pairs(site, plan));
-    site.observer
-        .event(Event::Phase("reading the dbt project".to_owned()));
+    site.observer.event(Event::Phase("reading the dbt project".to_owned()));
     let survey = site.dbt.survey(&redirect, site.halt.subscribe()).await?;
     site.observer.event(Event::PhaseEnded);
     for (id, code) in &survey.build.raw_code {
@@ -113,12 +95,7 @@ async fn survey(site: &Site, plan: &Plan) -> Outcome<Survey> {
     }
     let lines: Vec<String> = escaped
         .iter()
-        .map(|escape| {
-            format!(
-                "  {} ({}): {}",
-                escape.unique_id, escape.file, escape.reason
-            )
-        })
+        .map(|escape| format!("  {} ({}): {}", escape.unique_id, escape.file, escape.reason))
         .collect();
     Err(Failure::stopped(format!(
         "{} of {} nodes would write outside the build:\n{}",
@@ -168,10 +145,7 @@ async fn agree(site: &Site, plan: &Plan, verb: Verb) -> Outcome<()> {
         "another run changed this environment while this one was reading the project",
     )
     .production("production is untouched by this run")
-    .next(format!(
-        "run it again: {}",
-        site.command(&verb.to_string(), "")
-    )))
+    .next(format!("run it again: {}", site.command(&verb.to_string(), ""))))
 }
 
 /// What was displaced by a plan that has run, for the report.
@@ -193,10 +167,7 @@ fn after(site: &Site, view: &View, plan: &Plan) -> Option<String> {
 #[must_use]
 pub fn take_back(site: &Site, view: &View, plan: &Plan) -> Option<String> {
     view.history.previous(plan.release).map(|_| {
-        format!(
-            "take it back with: {}",
-            site.command("rollback", "--reason \"what is wrong\"")
-        )
+        format!("take it back with: {}", site.command("rollback", "--reason \"what is wrong\""))
     })
 }
 

@@ -9,26 +9,14 @@ use crate::report::{Answer, Checked};
 
 /// Runs the verb.
 pub async fn run(site: &Site) -> Outcome<Answer> {
-    let mut checks = vec![
-        check("project", Ok(site.project.clone())),
-        check("dbt", site.dbt.version().await),
-    ];
-    let names: Vec<String> = site
-        .warehouse
-        .live()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    checks.push(check(
-        "production",
-        Ok(format!("{} ({})", names.join(", "), site.warehouse.kind())),
-    ));
+    let mut checks =
+        vec![check("project", Ok(site.project.clone())), check("dbt", site.dbt.version().await)];
+    let names: Vec<String> = site.warehouse.live().iter().map(ToString::to_string).collect();
+    checks
+        .push(check("production", Ok(format!("{} ({})", names.join(", "), site.warehouse.kind()))));
     checks.push(check(
         "swap",
-        site.warehouse
-            .preflight()
-            .await
-            .map(|()| "can be done atomically here".to_owned()),
+        site.warehouse.preflight().await.map(|()| "can be done atomically here".to_owned()),
     ));
     match look(site).await {
         Ok(view) => checks.extend(about(site, &view).await),
@@ -38,17 +26,13 @@ pub async fn run(site: &Site) -> Outcome<Answer> {
 }
 
 async fn about(site: &Site, view: &View) -> Vec<Checked> {
-    let live = view
-        .plan(site, standing)
-        .map(|standing| match standing.release {
-            Some(release) if standing.adopted.is_empty() => format!("{release}, by its stamp"),
-            Some(release) => {
-                format!(
-                    "content that Switchback did not make; the next deploy adopts it as {release}"
-                )
-            }
-            None => "nothing yet".to_owned(),
-        });
+    let live = view.plan(site, standing).map(|standing| match standing.release {
+        Some(release) if standing.adopted.is_empty() => format!("{release}, by its stamp"),
+        Some(release) => {
+            format!("content that Switchback did not make; the next deploy adopts it as {release}")
+        }
+        None => "nothing yet".to_owned(),
+    });
     let settled = refuse_unsettled(site, &view.history).await;
     let hold = match held(&view.history, None) {
         Some(failure) => Err(failure),
@@ -60,10 +44,7 @@ async fn about(site: &Site, view: &View) -> Vec<Checked> {
     vec![
         check("ledger", Ok(site.ledger.place())),
         check("live", live),
-        check(
-            "settled",
-            settled.map(|()| "nothing is unfinished or under way".to_owned()),
-        ),
+        check("settled", settled.map(|()| "nothing is unfinished or under way".to_owned())),
         check("held", hold),
     ]
 }
@@ -76,9 +57,5 @@ fn check(what: &str, found: Outcome<String>) -> Checked {
             (Err(failure.explanation()), next.clone())
         }
     };
-    Checked {
-        what: what.to_owned(),
-        found,
-        next,
-    }
+    Checked { what: what.to_owned(), found, next }
 }

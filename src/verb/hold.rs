@@ -11,13 +11,7 @@ use crate::report::{Answer, Word};
 /// again right before it swaps.
 pub async fn hold(site: &Site) -> Outcome<Answer> {
     let reason = reason(site, "hold")?;
-    append(
-        site,
-        Entry::Held {
-            reason: reason.clone(),
-        },
-    )
-    .await?;
+    append(site, Entry::Held { reason: reason.clone() }).await?;
     let lift = site.command("resume", "--reason TEXT");
     Ok(Answer::Said(
         Word::Held,
@@ -30,40 +24,23 @@ pub async fn resume(site: &Site) -> Outcome<Answer> {
     let reason = reason(site, "resume")?;
     let history = History::fold(&site.ledger.load().await?);
     let Some(hold) = history.hold else {
-        return Ok(Answer::Said(
-            Word::NothingToDo,
-            "nothing was held".to_owned(),
-        ));
+        return Ok(Answer::Said(Word::NothingToDo, "nothing was held".to_owned()));
     };
     append(site, Entry::Resumed { reason }).await?;
     Ok(Answer::Said(
         Word::Resumed,
-        format!(
-            "the hold by {} is lifted ({}); deploys may go on",
-            hold.by, hold.reason
-        ),
+        format!("the hold by {} is lifted ({}); deploys may go on", hold.by, hold.reason),
     ))
 }
 
 fn reason(site: &Site, verb: &str) -> Outcome<String> {
     site.config.reason.clone().ok_or_else(|| {
-        Failure::usage(format!(
-            "`{verb}` needs a reason: it is what the next person reads"
-        ))
-        .next(site.command(verb, "--reason TEXT"))
+        Failure::usage(format!("`{verb}` needs a reason: it is what the next person reads"))
+            .next(site.command(verb, "--reason TEXT"))
     })
 }
 
 async fn append(site: &Site, entry: Entry) -> Outcome<()> {
-    let draft = Draft {
-        operation: site.run.clone(),
-        token: None,
-        by: site.actor.clone(),
-        entry,
-    };
-    site.ledger
-        .append(draft)
-        .await
-        .map(drop)
-        .map_err(Failure::from)
+    let draft = Draft { operation: site.run.clone(), token: None, by: site.actor.clone(), entry };
+    site.ledger.append(draft).await.map(drop).map_err(Failure::from)
 }

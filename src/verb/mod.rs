@@ -35,10 +35,7 @@ pub struct View {
 pub async fn look(site: &Site) -> Outcome<View> {
     let history = History::fold(&site.ledger.load().await?);
     let observation = site.warehouse.observe().await?;
-    Ok(View {
-        history,
-        observation,
-    })
+    Ok(View { history, observation })
 }
 
 impl View {
@@ -97,10 +94,8 @@ pub async fn refuse_unsettled(site: &Site, history: &History) -> Outcome<()> {
 /// The failure of meeting another run's lease.
 #[must_use]
 pub fn locked(lease: &Lease) -> Failure {
-    let reason = lease
-        .reason
-        .as_ref()
-        .map_or_else(String::new, |reason| format!(", because: {reason}"));
+    let reason =
+        lease.reason.as_ref().map_or_else(String::new, |reason| format!(", because: {reason}"));
     Failure::new(
         Kind::Locked,
         format!(

@@ -20,10 +20,7 @@ pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
     let started = Instant::now();
     let (view, plan) = prepare(site, wanted).await?;
     let waiting = view.history.release(plan.release).cloned().ok_or_else(|| {
-        Failure::new(
-            Kind::Unexpected,
-            format!("{} is not in the ledger", plan.release),
-        )
+        Failure::new(Kind::Unexpected, format!("{} is not in the ledger", plan.release))
     })?;
     if let Some(failure) = held(&view.history, waiting.fingerprint.as_ref()) {
         return Err(untouched(failure, &view, site));
@@ -39,10 +36,8 @@ pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
         .under_lease("promote", false, async |token| {
             let (view, again) = prepare(site, wanted).await?;
             if again != plan {
-                return Err(
-                    Failure::new(Kind::Locked, "another run changed this environment")
-                        .next(site.command("status", "")),
-                );
+                return Err(Failure::new(Kind::Locked, "another run changed this environment")
+                    .next(site.command("status", "")));
             }
             let tale = publish(site, token, &view, &plan, &waiting).await?;
             Ok((look(site).await?, tale))
@@ -51,11 +46,7 @@ pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
     Ok(Answer::Changed(Box::new(Changed {
         previous: previous(&view, &plan),
         findings: tale.findings,
-        notes: tale
-            .drift
-            .iter()
-            .map(|line| format!("accepted drift: {line}"))
-            .collect(),
+        notes: tale.drift.iter().map(|line| format!("accepted drift: {line}")).collect(),
         next: take_back(site, &view, &plan),
         seconds: started.elapsed().as_secs_f64(),
         plan: Some(plan),
@@ -67,9 +58,7 @@ async fn prepare(site: &Site, wanted: Option<ReleaseId>) -> Outcome<(View, Plan)
     let view = look(site).await?;
     refuse_unsettled(site, &view.history).await?;
     let keep = site.config.keep_releases;
-    let plan = view.plan(site, |ground| {
-        planner::promote(ground, wanted, &site.checks, keep)
-    })?;
+    let plan = view.plan(site, |ground| planner::promote(ground, wanted, &site.checks, keep))?;
     Ok((view, plan))
 }
 

@@ -18,11 +18,7 @@ pub async fn run(site: &Site, named: &[ReleaseId]) -> Outcome<Answer> {
     refuse_unsettled(site, &view.history).await?;
     let keep = site.config.keep_releases;
     let plan = view.plan(site, |ground| planner::prune(ground, named, keep))?;
-    let word = if site.config.dry_run {
-        Word::Planned
-    } else {
-        Word::NothingToDo
-    };
+    let word = if site.config.dry_run { Word::Planned } else { Word::NothingToDo };
     let mut changed = Changed::new(word, view.live(site), &view.history);
     changed.plan = Some(plan.clone());
     if site.config.dry_run || plan.steps.is_empty() {
@@ -32,10 +28,8 @@ pub async fn run(site: &Site, named: &[ReleaseId]) -> Outcome<Answer> {
         let view = look(site).await?;
         refuse_unsettled(site, &view.history).await?;
         if view.plan(site, |ground| planner::prune(ground, named, keep))? != plan {
-            return Err(
-                Failure::new(Kind::Locked, "another run changed this environment")
-                    .next(site.command("status", "")),
-            );
+            return Err(Failure::new(Kind::Locked, "another run changed this environment")
+                .next(site.command("status", "")));
         }
         let began = Began {
             plan: plan.clone(),
@@ -51,11 +45,7 @@ pub async fn run(site: &Site, named: &[ReleaseId]) -> Outcome<Answer> {
     })
     .await?;
     changed.word = Word::Pruned;
-    changed.notes = plan
-        .steps
-        .iter()
-        .map(|planned| planned.step.key())
-        .collect();
+    changed.notes = plan.steps.iter().map(|planned| planned.step.key()).collect();
     changed.seconds = started.elapsed().as_secs_f64();
     Ok(Answer::Changed(Box::new(changed)))
 }

@@ -37,10 +37,7 @@ pub async fn run(site: &Site) -> Outcome<Answer> {
 /// Recovers under a lease that is held already; used by `rollback`, which recovers first by
 /// itself. Answers what was done, or nothing if there was nothing to do.
 pub async fn under_lease(site: &Site, token: Token) -> Outcome<Option<Recovery>> {
-    let View {
-        history,
-        observation,
-    } = look(site).await?;
+    let View { history, observation } = look(site).await?;
     let warehouse = site.warehouse.as_ref();
     let Some(plan) = recovery(&history, &observation, &|step| warehouse.render(step)) else {
         return Ok(None);

@@ -22,10 +22,7 @@ pub async fn run(site: &Site) -> Outcome<Answer> {
         .values()
         .rev()
         .filter(|release| {
-            !matches!(
-                release.state,
-                ReleaseState::Abandoned | ReleaseState::Building
-            )
+            !matches!(release.state, ReleaseState::Abandoned | ReleaseState::Building)
         })
         .map(|release| row(site, &view, release, live, previous, &kept))
         .collect();
@@ -34,12 +31,7 @@ pub async fn run(site: &Site) -> Outcome<Answer> {
 
 fn kept(site: &Site, view: &View) -> Outcome<BTreeMap<ReleaseId, bool>> {
     view.plan(site, |ground: &Ground<'_>| {
-        Ok(ground
-            .history
-            .releases
-            .keys()
-            .map(|id| (*id, ground.holders(*id).is_some()))
-            .collect())
+        Ok(ground.history.releases.keys().map(|id| (*id, ground.holders(*id).is_some())).collect())
     })
 }
 

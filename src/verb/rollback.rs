@@ -29,11 +29,9 @@ struct Prepared {
 pub async fn run(site: &Site, to: Option<&str>) -> Outcome<Answer> {
     let started = Instant::now();
     if site.config.reason.is_none() && !site.config.dry_run {
-        return Err(
-            Failure::usage("a rollback needs a reason: it is what the next person reads")
-                .production("nothing was touched")
-                .next(site.command("rollback", "--reason \"what is wrong\"")),
-        );
+        return Err(Failure::usage("a rollback needs a reason: it is what the next person reads")
+            .production("nothing was touched")
+            .next(site.command("rollback", "--reason \"what is wrong\"")));
     }
     let wish = Wish::parse(to.unwrap_or_default());
     let first = prepare(site, &wish).await;
@@ -54,10 +52,7 @@ pub async fn run(site: &Site, to: Option<&str>) -> Outcome<Answer> {
             let mut prepared = prepare(site, &wish).await?;
             refuse_loss(site, &prepared)?;
             let mut engine = site.engine(token);
-            engine.rules = Rules {
-                baseline: prepared.baseline.clone(),
-                ..site.rules()
-            };
+            engine.rules = Rules { baseline: prepared.baseline.clone(), ..site.rules() };
             engine.run(begin(site, &prepared)?).await?;
             prepared.view = look(site).await?;
             Ok(prepared)
@@ -69,18 +64,13 @@ pub async fn run(site: &Site, to: Option<&str>) -> Outcome<Answer> {
 
 async fn prepare(site: &Site, wish: &Wish) -> Outcome<Prepared> {
     let view = look(site).await?;
-    let live = view
-        .plan(site, standing)?
-        .release
-        .or_else(|| view.history.claimed_live());
+    let live = view.plan(site, standing)?.release.or_else(|| view.history.claimed_live());
     let Some(live) = live else {
         return view.plan(site, |_| Err(Obstacle::NothingLive));
     };
-    if let (Wish::Previous, Some(last), true) = (
-        wish,
-        view.history.standing_rollback(),
-        view.history.hold.is_some(),
-    ) {
+    if let (Wish::Previous, Some(last), true) =
+        (wish, view.history.standing_rollback(), view.history.hold.is_some())
+    {
         return Err(untouched(
             Failure::new(
                 Kind::Held,
@@ -104,11 +94,7 @@ async fn prepare(site: &Site, wish: &Wish) -> Outcome<Prepared> {
     }
     let target = resolve(wish, &view.history, live).map_err(|no_target| {
         let failure = Failure::usage(no_target.to_string());
-        untouched(
-            failure.next(format!("targets: {}", targets(&view, live))),
-            &view,
-            site,
-        )
+        untouched(failure.next(format!("targets: {}", targets(&view, live))), &view, site)
     })?;
     let plan = view.plan(site, |ground| planner::rollback(ground, target))?;
     let baseline = match plan.displaces {
@@ -116,12 +102,7 @@ async fn prepare(site: &Site, wish: &Wish) -> Outcome<Prepared> {
         None => None,
     };
     let loss = lost(site, &view, &plan).await?;
-    Ok(Prepared {
-        view,
-        plan,
-        loss,
-        baseline,
-    })
+    Ok(Prepared { view, plan, loss, baseline })
 }
 
 /// The releases whose content is kept, newest first.
@@ -137,11 +118,7 @@ fn targets(view: &View, live: ReleaseId) -> String {
         .rev()
         .map(|release| release.to_string())
         .collect();
-    if kept.is_empty() {
-        "none is kept".to_owned()
-    } else {
-        kept.join(", ")
-    }
+    if kept.is_empty() { "none is kept".to_owned() } else { kept.join(", ") }
 }
 
 async fn lost(site: &Site, view: &View, plan: &Plan) -> Outcome<Loss> {
@@ -153,12 +130,8 @@ async fn lost(site: &Site, view: &View, plan: &Plan) -> Outcome<Loss> {
         live.extend(site.warehouse.inventory(&pair.live, Depth::Counts).await?);
         target.extend(site.warehouse.inventory(&pair.other, Depth::Counts).await?);
     }
-    let writes: Vec<_> = view
-        .history
-        .releases
-        .values()
-        .flat_map(|release| release.writes.iter().cloned())
-        .collect();
+    let writes: Vec<_> =
+        view.history.releases.values().flat_map(|release| release.writes.iter().cloned()).collect();
     Ok(loss(&live, &target, &writes))
 }
 
@@ -183,16 +156,11 @@ fn refuse_loss(site: &Site, prepared: &Prepared) -> Outcome<()> {
         list("snapshot versions", &prepared.loss.snapshot_versions),
         list("not written by dbt", &prepared.loss.not_written_by_dbt),
     ));
-    let kept = prepared
-        .plan
-        .displaces
-        .map_or(String::new(), |old| format!(" (they stay in {old})"));
+    let kept =
+        prepared.plan.displaces.map_or(String::new(), |old| format!(" (they stay in {old})"));
     let to = format!("--to {} --reason TEXT --allow-loss", prepared.plan.release);
     Err(untouched(
-        failure.next(format!(
-            "accept that{kept} with: {}",
-            site.command("rollback", &to)
-        )),
+        failure.next(format!("accept that{kept} with: {}", site.command("rollback", &to))),
         &prepared.view,
         site,
     ))
@@ -212,9 +180,7 @@ fn begin(site: &Site, prepared: &Prepared) -> Outcome<Began> {
 }
 
 fn answer(site: &Site, word: Word, prepared: Prepared, started: Instant) -> Answer {
-    let Prepared {
-        view, plan, loss, ..
-    } = prepared;
+    let Prepared { view, plan, loss, .. } = prepared;
     let next = match (word, plan.displaces) {
         (Word::RolledBack, Some(old)) => Some(format!(
             "bring {old} forward again with: {}",
@@ -226,9 +192,7 @@ fn answer(site: &Site, word: Word, prepared: Prepared, started: Instant) -> Answ
     if word == Word::Planned && view.history.open.is_some() {
         notes.push("an interrupted run is recovered first".to_owned());
     }
-    let displaced = plan
-        .displaces
-        .map(|release| Shown::of(&view.history, release));
+    let displaced = plan.displaces.map(|release| Shown::of(&view.history, release));
     Answer::Changed(Box::new(Changed {
         previous: displaced,
         plan: Some(plan),

@@ -81,13 +81,7 @@ pub struct Surroundings {
 impl Site {
     /// Finds the project, its profile and its warehouse. Touches nothing.
     pub async fn open(config: Config, around: Surroundings) -> Outcome<Self> {
-        let Surroundings {
-            cwd,
-            env,
-            observer,
-            halt,
-            options,
-        } = around;
+        let Surroundings { cwd, env, observer, halt, options } = around;
         let commands = split(&config.dbt_commands)?;
         let checks = split(&config.post_deploy_commands)?;
         let settings = settings(&config);
@@ -237,10 +231,8 @@ fn refuse_other_warehouses(config: &Config, located: &Located) -> Outcome<()> {
 }
 
 fn split(commands: &[String]) -> Outcome<Vec<Vec<String>>> {
-    let split: Vec<Vec<String>> = commands
-        .iter()
-        .map(|command| split_command(command))
-        .collect::<Outcome<_>>()?;
+    let split: Vec<Vec<String>> =
+        commands.iter().map(|command| split_command(command)).collect::<Outcome<_>>()?;
     check_commands(&split)?;
     Ok(split)
 }
@@ -251,25 +243,14 @@ fn actor(env: &dyn Fn(&str) -> Option<String>) -> Actor {
         .iter()
         .find_map(|key| env(key).filter(|value| !value.is_empty()))
         .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
-    let run_url = match (
-        env("GITHUB_SERVER_URL"),
-        env("GITHUB_REPOSITORY"),
-        env("GITHUB_RUN_ID"),
-    ) {
+    let run_url = match (env("GITHUB_SERVER_URL"), env("GITHUB_REPOSITORY"), env("GITHUB_RUN_ID")) {
         (Some(server), Some(repository), Some(run)) => {
             Some(format!("{server}/{repository}/actions/runs/{run}"))
         }
         _ => None,
     };
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    Actor {
-        name,
-        run_url,
-        host,
-    }
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Actor { name, run_url, host }
 }
 
 /// Unique without a random source: no two processes of a host share a PID and a moment.

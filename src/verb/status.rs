@@ -20,12 +20,7 @@ pub async fn run(site: &Site) -> Outcome<Answer> {
         let since = moment(lease.taken_at);
         format!("{} by {} since {since}", lease.verb, lease.by)
     });
-    let names: Vec<String> = site
-        .warehouse
-        .live()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let names: Vec<String> = site.warehouse.live().iter().map(ToString::to_string).collect();
     Ok(Answer::Status(Box::new(Status {
         environment: names.join(", "),
         warehouse: site.warehouse.kind().to_owned(),
@@ -54,9 +49,9 @@ fn doubt(site: &Site, view: &View) -> Option<String> {
     };
     let claimed = view.history.claimed_live();
     match (standing.release, claimed) {
-        (None, Some(claimed)) => Some(format!(
-            "nothing, although the ledger says {claimed}: production is gone"
-        )),
+        (None, Some(claimed)) => {
+            Some(format!("nothing, although the ledger says {claimed}: production is gone"))
+        }
         (Some(seen), Some(claimed)) if seen != claimed && !standing.adopted.is_empty() => {
             Some(format!(
                 "content that Switchback did not publish; the ledger's last is {claimed} (the next \

@@ -23,12 +23,7 @@ fn steps(world: &World, arguments: &[&str]) -> Vec<String> {
     let mut dry = arguments.to_vec();
     dry.push("--dry-run");
     let planned = world.json(&dry, 0);
-    planned["plan"]["steps"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|step| key(&step["step"]))
-        .collect()
+    planned["plan"]["steps"].as_array().unwrap().iter().map(|step| key(&step["step"])).collect()
 }
 
 fn key(step: &Value) -> String {
@@ -56,12 +51,7 @@ fn cell(world: &World, arguments: &[&str], kind: &str, (point, how): (&str, &str
     if how == "kill" {
         assert_eq!(run.code, KILLED, "{name} was not reached:\n{}", run.err);
     } else {
-        assert!(
-            [0, 3, 6].contains(&run.code),
-            "{name} ended {}:\n{}",
-            run.code,
-            run.err
-        );
+        assert!([0, 3, 6].contains(&run.code), "{name} ended {}:\n{}", run.code, run.err);
     }
     check(world, &name, &before);
 }
@@ -72,36 +62,17 @@ fn check(world: &World, name: &str, before: &str) {
     let live = world.content();
     let recovered = world.run(&["recover", "--format", "json"]);
     assert_eq!(recovered.code, 0, "{name}: recover said\n{}", recovered.err);
-    assert_eq!(
-        world.version(),
-        version,
-        "{name}: recover changed what is live"
-    );
-    assert_eq!(
-        world.content(),
-        live,
-        "{name}: recover changed what is live"
-    );
+    assert_eq!(world.version(), version, "{name}: recover changed what is live");
+    assert_eq!(world.content(), live, "{name}: recover changed what is live");
     let status = world.json(&["status"], 0);
     assert!(status["unfinished"].is_null(), "{name}: {status}");
     assert!(status["doubt"].is_null(), "{name}: {status}");
     if recovered.json()["outcome"] == "abandoned" {
-        assert_eq!(
-            live, before,
-            "{name}: an abandoned run must not have changed live"
-        );
+        assert_eq!(live, before, "{name}: an abandoned run must not have changed live");
     }
     let records = world.journal().len();
-    assert_eq!(
-        world.json(&["recover"], 0)["outcome"],
-        "nothing-to-do",
-        "{name}"
-    );
-    assert_eq!(
-        world.journal().len(),
-        records,
-        "{name}: recovering again must do nothing"
-    );
+    assert_eq!(world.json(&["recover"], 0)["outcome"], "nothing-to-do", "{name}");
+    assert_eq!(world.journal().len(), records, "{name}: recovering again must do nothing");
 }
 
 #[test]
@@ -160,9 +131,7 @@ fn the_first_deploy_over_what_dbt_alone_built_can_be_cut_off_anywhere() {
             if world.version() == "1" {
                 world.run(&["deploy"]).expect(0);
             }
-            world
-                .run(&["rollback", "--to", "r0", "--reason", "x"])
-                .expect(0);
+            world.run(&["rollback", "--to", "r0", "--reason", "x"]).expect(0);
             assert_eq!(world.content(), before, "what the user had came back whole");
         }
     }
@@ -174,10 +143,7 @@ fn the_first_deploy_onto_nothing_can_be_cut_off_anywhere() {
         for (point, how) in ENDS {
             let Some(world) = World::new() else { return };
             let run = world.run_at(&format!("{kind}:{point}={how}"), &["deploy"]);
-            assert!(
-                *how != "kill" || run.code == KILLED,
-                "{kind}:{point} was not reached"
-            );
+            assert!(*how != "kill" || run.code == KILLED, "{kind}:{point} was not reached");
             world.run(&["recover"]).expect(0);
             if !world.live.exists() {
                 world.run(&["deploy"]).expect(0);
@@ -229,9 +195,7 @@ fn a_check_after_the_swap_and_the_swap_back_can_be_cut_off_anywhere() {
             }
             check(&world, &name, &before);
             if world.version() == "2" {
-                world
-                    .run(&["rollback", "--to", "r1", "--reason", "x", "--hold", "none"])
-                    .expect(0);
+                world.run(&["rollback", "--to", "r1", "--reason", "x", "--hold", "none"]).expect(0);
             }
             assert_eq!(world.content(), before, "{name}");
         }

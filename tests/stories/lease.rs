@@ -9,10 +9,7 @@ fn waiting(world: &World, version: &str) -> (std::path::PathBuf, std::path::Path
     let (started, go) = (world.root().join("started"), world.root().join("go"));
     let _ = std::fs::remove_file(&started);
     let _ = std::fs::remove_file(&go);
-    world.release_that(
-        version,
-        &json!({"signal_file": started, "wait_for_file": go}),
-    );
+    world.release_that(version, &json!({"signal_file": started, "wait_for_file": go}));
     (started, go)
 }
 
@@ -27,13 +24,7 @@ fn of_two_deploys_one_goes_on_and_the_other_names_it_and_ends_5() {
     assert!(second.err.contains("ada"), "{}", second.err);
     assert!(second.err.contains("nightly"), "{}", second.err);
     let status = world.json(&["status"], 0);
-    assert!(
-        status["running"]
-            .as_str()
-            .unwrap()
-            .contains("deploy by ada"),
-        "{status}"
-    );
+    assert!(status["running"].as_str().unwrap().contains("deploy by ada"), "{status}");
     assert!(status["unfinished"].is_null());
     write(&go, "");
     finish(first).expect(0);
@@ -88,13 +79,8 @@ fn a_paused_deploy_that_wakes_after_losing_its_lease_cannot_swap() {
     let paused = command.spawn().unwrap();
     let id = paused.id();
     let stopped = || {
-        std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| {
-            stat.rsplit(')')
-                .next()
-                .unwrap_or("")
-                .trim()
-                .starts_with('T')
-        })
+        std::fs::read_to_string(format!("/proc/{id}/stat"))
+            .is_ok_and(|stat| stat.rsplit(')').next().unwrap_or("").trim().starts_with('T'))
     };
     until("the pause", stopped);
     // Once its lease has run out, recover takes over.
@@ -102,11 +88,7 @@ fn a_paused_deploy_that_wakes_after_losing_its_lease_cannot_swap() {
     let before = world.bytes();
     signal(id, "CONT");
     let ended = finish(paused).expect(5);
-    assert!(
-        ended.err.contains("lease") || ended.err.contains("taken over"),
-        "{}",
-        ended.err
-    );
+    assert!(ended.err.contains("lease") || ended.err.contains("taken over"), "{}", ended.err);
     assert_eq!(world.bytes(), before);
     assert_eq!(world.version(), "1");
     world.deploy("2");
@@ -118,19 +100,13 @@ fn a_hold_refuses_the_code_that_was_rolled_back_and_only_that() {
     let Some(world) = World::new() else { return };
     world.deploy("1");
     world.deploy("2");
-    world
-        .run(&["rollback", "--reason", "refunds count as revenue"])
-        .expect(0);
+    world.run(&["rollback", "--reason", "refunds count as revenue"]).expect(0);
     write(&world.project().join("README.md"), "Only words.\n");
     let held = world.run(&["deploy"]).expect(5);
     for word in ["ada", "refunds count as revenue", "resume", "UTC"] {
         assert!(held.err.contains(word), "{word}: {}", held.err);
     }
-    assert_eq!(
-        world.run(&["deploy", "--dry-run"]).code,
-        5,
-        "a dry run ends as the run would"
-    );
+    assert_eq!(world.run(&["deploy", "--dry-run"]).code, 5, "a dry run ends as the run would");
     world.deploy("3");
     assert!(world.json(&["status"], 0)["hold"].is_null());
 }
@@ -144,15 +120,9 @@ fn a_second_press_of_rollback_does_not_republish_the_fault() {
     world.run(&["rollback", "--reason", "wrong"]).expect(0);
     assert_eq!(world.version(), "2");
     let again = world.run(&["rollback", "--reason", "wrong"]).expect(5);
-    assert!(
-        again.err.contains("r3, r1"),
-        "the targets are listed: {}",
-        again.err
-    );
+    assert!(again.err.contains("r3, r1"), "the targets are listed: {}", again.err);
     assert_eq!(world.version(), "2");
-    world
-        .run(&["rollback", "--to", "r1", "--reason", "further"])
-        .expect(0);
+    world.run(&["rollback", "--to", "r1", "--reason", "further"]).expect(0);
     assert_eq!(world.version(), "1");
 }
 
@@ -168,9 +138,7 @@ fn a_hold_by_hand_stops_every_deploy_until_resume_also_one_that_is_under_way() {
     let ended = finish(deploy).expect(5);
     assert!(ended.err.contains("month end"), "{}", ended.err);
     assert_eq!(world.version(), "1");
-    world
-        .run(&["resume", "--reason", "books are closed"])
-        .expect(0);
+    world.run(&["resume", "--reason", "books are closed"]).expect(0);
     world.deploy("2");
     assert_eq!(world.version(), "2");
 }
@@ -193,14 +161,8 @@ fn ctrl_c_and_sigterm_end_the_whole_tree_and_need_no_recovery() {
         signal(deploy.id(), name);
         finish(deploy).expect(code);
         let alive = || {
-            std::fs::read_to_string(format!("/proc/{}/stat", grandchild.trim())).is_ok_and(|stat| {
-                !stat
-                    .rsplit(')')
-                    .next()
-                    .unwrap_or("")
-                    .trim()
-                    .starts_with('Z')
-            })
+            std::fs::read_to_string(format!("/proc/{}/stat", grandchild.trim()))
+                .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim().starts_with('Z'))
         };
         until("the end of dbt's own child", || !alive());
         let status = world.json(&["status"], 0);

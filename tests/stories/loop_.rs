@@ -19,9 +19,7 @@ fn after_two_deploys_and_a_rollback_everything_equals_the_first_and_forward_the_
     assert_eq!(back["previous"]["release"], "r2");
     assert_eq!(world.content(), first);
 
-    world
-        .run(&["rollback", "--to", "r2", "--reason", "it was right"])
-        .expect(0);
+    world.run(&["rollback", "--to", "r2", "--reason", "it was right"]).expect(0);
     assert_eq!(world.content(), second);
     assert_eq!(world.live_release(), "r2");
 }
@@ -67,9 +65,7 @@ fn a_dry_run_prints_the_plan_that_the_run_then_journals() {
         assert_eq!(world.journal().len(), before, "a dry run journals nothing");
         world.run(arguments).expect(0);
         let journal = world.journal();
-        let began = journal[before..]
-            .iter()
-            .find_map(|record| record["entry"].get("began"));
+        let began = journal[before..].iter().find_map(|record| record["entry"].get("began"));
         assert_eq!(began.unwrap()["plan"], planned["plan"]);
         let intended: Vec<_> = journal[before..]
             .iter()
@@ -102,11 +98,7 @@ fn promote_stops_when_production_was_written_to_since_the_build() {
     world.deploy("1");
     world.release("2");
     world.run(&["build"]).expect(0);
-    world.look(
-        "execute",
-        &world.live,
-        &["create table main.loaded as select 1 as x"],
-    );
+    world.look("execute", &world.live, &["create table main.loaded as select 1 as x"]);
     let stopped = world.run(&["promote"]).expect(3);
     assert!(stopped.err.contains("loaded"), "{}", stopped.err);
     assert_eq!(world.version(), "1");
@@ -119,18 +111,12 @@ fn rows_that_dbt_does_not_write_stop_a_rollback_until_it_is_allowed() {
     let Some(world) = World::new() else { return };
     world.deploy("1");
     world.deploy("2");
-    world.look(
-        "execute",
-        &world.live,
-        &["create table main.raw_load as select 1 as x"],
-    );
+    world.look("execute", &world.live, &["create table main.raw_load as select 1 as x"]);
     let stopped = world.run(&["rollback", "--reason", "wrong"]).expect(3);
     assert!(stopped.err.contains("main.raw_load"), "{}", stopped.err);
     assert!(stopped.err.contains("--allow-loss"), "{}", stopped.err);
     assert_eq!(world.version(), "2");
-    world
-        .run(&["rollback", "--reason", "wrong", "--allow-loss"])
-        .expect(0);
+    world.run(&["rollback", "--reason", "wrong", "--allow-loss"]).expect(0);
     assert_eq!(world.version(), "1");
 }
 
@@ -141,33 +127,19 @@ fn a_reader_never_sees_an_error_a_gap_or_a_mixture_through_deploys_and_rollbacks
     let (stop, out) = (world.root().join("stop"), world.root().join("reads"));
     let sql = "select av, bv from main.ab limit 5";
     let arguments = [sql, stop.to_str().unwrap(), out.to_str().unwrap()];
-    let reader = world
-        .look_command("read", &world.live, &arguments)
-        .spawn()
-        .unwrap();
+    let reader = world.look_command("read", &world.live, &arguments).spawn().unwrap();
     for version in ["2", "3"] {
         world.deploy(version);
-        world
-            .run(&["rollback", "--reason", "back", "--hold", "none"])
-            .expect(0);
+        world.run(&["rollback", "--reason", "back", "--hold", "none"]).expect(0);
         let to = format!("r{version}");
-        world
-            .run(&[
-                "rollback", "--to", &to, "--reason", "forward", "--hold", "none",
-            ])
-            .expect(0);
+        world.run(&["rollback", "--to", &to, "--reason", "forward", "--hold", "none"]).expect(0);
     }
     write(&stop, "");
     finish(reader).expect(0);
     until("the reader's report", || out.exists());
     let report = std::fs::read_to_string(&out).unwrap();
-    let counts: Vec<u32> = report
-        .lines()
-        .next()
-        .unwrap()
-        .split(' ')
-        .map(|n| n.parse().unwrap())
-        .collect();
+    let counts: Vec<u32> =
+        report.lines().next().unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
     assert!(counts[0] > 20, "the reader must have read: {report}");
     assert_eq!(counts[1..], [0, 0], "{report}");
 }
@@ -185,17 +157,11 @@ fn archives_beyond_retention_are_dropped_and_releases_says_what_is_left() {
         .unwrap()
         .iter()
         .map(|row| {
-            format!(
-                "{} {}",
-                row["release"].as_str().unwrap(),
-                row["state"].as_str().unwrap()
-            )
+            format!("{} {}", row["release"].as_str().unwrap(), row["state"].as_str().unwrap())
         })
         .collect();
     assert_eq!(states, ["r3 live", "r2 archived", "r1 gone"]);
-    let refused = world
-        .run(&["rollback", "--to", "r1", "--reason", "x"])
-        .expect(2);
+    let refused = world.run(&["rollback", "--to", "r1", "--reason", "x"]).expect(2);
     assert!(refused.err.contains("not kept"), "{}", refused.err);
 }
 

@@ -15,11 +15,7 @@ fn stopped(world: &World, arguments: &[&str], code: i32, words: &[&str]) -> Run 
     let before = world.bytes();
     let run = world.run(arguments).expect(code);
     for word in words {
-        assert!(
-            run.err.contains(word),
-            "`{word}` is missing in:\n{}",
-            run.err
-        );
+        assert!(run.err.contains(word), "`{word}` is missing in:\n{}", run.err);
     }
     assert!(world.bytes() == before, "production's bytes changed");
     run
@@ -41,12 +37,7 @@ fn dbt_that_fails_is_killed_or_cannot_parse_leaves_production_alone() {
     .unwrap();
     text["parse_error"] = json!("Compilation Error: model b is not there");
     write(&world.project().join("standin.json"), &text.to_string());
-    stopped(
-        &world,
-        &["deploy"],
-        2,
-        &["model b is not there", "r1 is live"],
-    );
+    stopped(&world, &["deploy"], 2, &["model b is not there", "r1 is live"]);
 }
 
 #[test]
@@ -64,23 +55,13 @@ fn a_failing_test_and_a_failing_gate_leave_production_alone() {
     let mut nodes = shop("2");
     nodes[1]["sql"] = json!("select id, 2 as v from main.raw where false");
     world.nodes(&nodes, &json!({}));
-    stopped(
-        &world,
-        &["deploy"],
-        3,
-        &["main.a had 100 rows and has none", "emptied"],
-    );
+    stopped(&world, &["deploy"], 3, &["main.a had 100 rows and has none", "emptied"]);
 
     world.release("2");
     world.configure("gates: {checks: [{name: no twos, sql: select * from main.a where v = 2}]}\n");
     stopped(&world, &["deploy"], 3, &["no twos"]);
     world.configure("gates: {relations-gone: sometimes}\n");
-    stopped(
-        &world,
-        &["deploy"],
-        2,
-        &["sometimes", "stop", "warn", "off"],
-    );
+    stopped(&world, &["deploy"], 2, &["sometimes", "stop", "warn", "off"]);
 }
 
 #[test]
@@ -90,88 +71,29 @@ fn a_node_outside_the_file_is_named_with_the_way_out() {
     let mut nodes = shop("2");
     nodes[1]["database"] = json!("prod");
     world.nodes(&nodes, &json!({}));
-    stopped(
-        &world,
-        &["deploy"],
-        3,
-        &["model.shop.a", "prod", "--exclude a"],
-    );
+    stopped(&world, &["deploy"], 3, &["model.shop.a", "prod", "--exclude a"]);
     let mut nodes = shop("2");
     nodes[1]["materialized"] = json!("external");
     world.nodes(&nodes, &json!({}));
-    stopped(
-        &world,
-        &["deploy"],
-        3,
-        &["model.shop.a", "external", "allow"],
-    );
-    assert_eq!(
-        world.run(&["deploy", "--dry-run"]).code,
-        3,
-        "a dry run ends as the run would"
-    );
+    stopped(&world, &["deploy"], 3, &["model.shop.a", "external", "allow"]);
+    assert_eq!(world.run(&["deploy", "--dry-run"]).code, 3, "a dry run ends as the run would");
 }
 
 #[test]
 fn a_wrong_project_profile_target_or_option_is_named_with_what_is_allowed() {
     let Some(world) = World::new() else { return };
     world.deploy("1");
-    stopped(
-        &world,
-        &["deploy", "--target", "production"],
-        2,
-        &["production", "prod"],
-    );
-    stopped(
-        &world,
-        &["deploy", "--profile", "store"],
-        2,
-        &["store", "shop"],
-    );
-    stopped(
-        &world,
-        &["deploy", "--project-dir", "nowhere"],
-        2,
-        &["nowhere"],
-    );
-    stopped(
-        &world,
-        &["deploy", "--profiles-dir", "nowhere"],
-        2,
-        &["nowhere"],
-    );
+    stopped(&world, &["deploy", "--target", "production"], 2, &["production", "prod"]);
+    stopped(&world, &["deploy", "--profile", "store"], 2, &["store", "shop"]);
+    stopped(&world, &["deploy", "--project-dir", "nowhere"], 2, &["nowhere"]);
+    stopped(&world, &["deploy", "--profiles-dir", "nowhere"], 2, &["nowhere"]);
     stopped(&world, &["deploy", "--hold", "all"], 2, &["--hold"]);
-    stopped(
-        &world,
-        &["deploy", "--dbt-command", "build --target x"],
-        2,
-        &["--target"],
-    );
-    stopped(
-        &world,
-        &["deploy", "--lease-seconds", "soon"],
-        2,
-        &["lease-seconds", "soon"],
-    );
+    stopped(&world, &["deploy", "--dbt-command", "build --target x"], 2, &["--target"]);
+    stopped(&world, &["deploy", "--lease-seconds", "soon"], 2, &["lease-seconds", "soon"]);
     stopped(&world, &["rollback"], 2, &["reason"]);
-    stopped(
-        &world,
-        &["rollback", "--to", "r9", "--reason", "x"],
-        2,
-        &["r9"],
-    );
-    stopped(
-        &world,
-        &["rollback", "--to", "beef", "--reason", "x"],
-        2,
-        &["beef"],
-    );
-    stopped(
-        &world,
-        &["rollback", "--reason", "x"],
-        2,
-        &["no release before r1"],
-    );
+    stopped(&world, &["rollback", "--to", "r9", "--reason", "x"], 2, &["r9"]);
+    stopped(&world, &["rollback", "--to", "beef", "--reason", "x"], 2, &["beef"]);
+    stopped(&world, &["rollback", "--reason", "x"], 2, &["no release before r1"]);
     stopped(&world, &["mark", "--name", "x"], 2, &["Time Travel"]);
     world.configure("retnetion: {releases: 2}\n");
     stopped(&world, &["deploy"], 2, &["retnetion", "retention"]);
@@ -181,11 +103,7 @@ fn a_wrong_project_profile_target_or_option_is_named_with_what_is_allowed() {
 fn every_failure_is_one_json_object_on_standard_output() {
     let Some(world) = World::new() else { return };
     for (arguments, code, kind) in [
-        (
-            &["deploy", "--target", "x", "--format", "json"][..],
-            2,
-            "usage",
-        ),
+        (&["deploy", "--target", "x", "--format", "json"][..], 2, "usage"),
         (&["rollback", "--format", "json"], 2, "usage"),
         (&["deploy", "--nonsense", "--format", "json"], 2, "usage"),
     ] {
@@ -198,13 +116,8 @@ fn every_failure_is_one_json_object_on_standard_output() {
 #[test]
 fn paths_that_are_no_local_file_are_refused() {
     let Some(world) = World::new() else { return };
-    for path in [
-        "md:shop",
-        "motherduck:shop",
-        ":memory:",
-        "s3://bucket/shop.duckdb",
-        "ducklake:x",
-    ] {
+    for path in ["md:shop", "motherduck:shop", ":memory:", "s3://bucket/shop.duckdb", "ducklake:x"]
+    {
         world.profile(path);
         let run = world.run(&["deploy"]).expect(2);
         assert!(run.err.contains(path), "{}", run.err);
@@ -212,20 +125,9 @@ fn paths_that_are_no_local_file_are_refused() {
     let folder = world.live.parent().unwrap().join("folder.duckdb");
     std::fs::create_dir(&folder).unwrap();
     world.profile(&folder.display().to_string());
-    assert!(
-        world
-            .run(&["deploy"])
-            .expect(2)
-            .err
-            .contains("folder.duckdb")
-    );
+    assert!(world.run(&["deploy"]).expect(2).err.contains("folder.duckdb"));
     let text = world.live.parent().unwrap().join("text.duckdb");
-    write(
-        &text,
-        "This is no database, it only has its name. "
-            .repeat(400)
-            .as_str(),
-    );
+    write(&text, "This is no database, it only has its name. ".repeat(400).as_str());
     world.profile(&text.display().to_string());
     let run = world.run(&["deploy"]);
     assert!([2, 3].contains(&run.code), "{}: {}", run.code, run.err);
@@ -236,11 +138,7 @@ fn paths_that_are_no_local_file_are_refused() {
 fn a_write_ahead_log_left_over_stops_the_deploy_unless_absorbing_it_is_allowed() {
     let Some(world) = World::new() else { return };
     world.deploy("1");
-    world.look(
-        "write-crash",
-        &world.live,
-        &["create table main.late as select 7 as x"],
-    );
+    world.look("write-crash", &world.live, &["create table main.late as select 7 as x"]);
     let wal = world.live.with_extension("duckdb.wal");
     assert!(wal.exists());
     stopped(&world, &["deploy"], 3, &[".wal", "allow"]);
@@ -248,11 +146,7 @@ fn a_write_ahead_log_left_over_stops_the_deploy_unless_absorbing_it_is_allowed()
     world.release("2");
     world.run(&["deploy"]).expect(0);
     assert_eq!(world.version(), "2");
-    assert!(
-        world
-            .look("query", &world.live, &["select x from main.late"])
-            .contains('7')
-    );
+    assert!(world.look("query", &world.live, &["select x from main.late"]).contains('7'));
 }
 
 #[test]
@@ -261,20 +155,12 @@ fn a_process_that_writes_production_stops_the_deploy_and_is_named() {
     world.deploy("1");
     let ready = world.root().join("ready");
     let rest = ["rw", ready.to_str().unwrap()];
-    let mut writer = world
-        .look_command("hold", &world.live, &rest)
-        .spawn()
-        .unwrap();
+    let mut writer = world.look_command("hold", &world.live, &rest).spawn().unwrap();
     crate::world::until("the writer", || ready.exists());
     let id = writer.id().to_string();
     world.release("2");
     stopped(&world, &["deploy"], 5, &[&id]);
-    stopped(
-        &world,
-        &["rollback", "--reason", "x", "--to", "r1"],
-        5,
-        &[&id],
-    );
+    stopped(&world, &["rollback", "--reason", "x", "--to", "r1"], 5, &[&id]);
     drop(writer.stdin.take());
     writer.wait().unwrap();
     world.run(&["deploy"]).expect(0);
@@ -296,11 +182,7 @@ fn a_linked_production_is_swapped_where_it_really_is_and_the_link_stays() {
     world.live.clone_from(&link);
     assert_eq!(world.version(), "2");
 
-    std::fs::hard_link(
-        std::fs::canonicalize(&link).unwrap(),
-        world.root().join("second"),
-    )
-    .unwrap();
+    std::fs::hard_link(std::fs::canonicalize(&link).unwrap(), world.root().join("second")).unwrap();
     stopped(&world, &["deploy"], 3, &["link"]);
     std::fs::remove_file(world.root().join("second")).unwrap();
     let dangling = world.root().join("dangling.duckdb");
@@ -328,9 +210,7 @@ fn relative_paths_homes_spaces_and_quotes_are_found_where_dbt_finds_them() {
     world.deploy("1");
     assert_eq!(world.version(), "1");
 
-    world
-        .env
-        .insert("HOME".into(), world.root().display().to_string());
+    world.env.insert("HOME".into(), world.root().display().to_string());
     world.profile("~/home.duckdb");
     world.live = world.root().join("home.duckdb");
     world.deploy("1");
@@ -363,10 +243,8 @@ fn shell(world: &World, arguments: &[&str]) -> String {
     let command = world.command(arguments);
     let quote =
         |text: &std::ffi::OsStr| format!("'{}'", text.to_str().unwrap().replace('\'', r"'\''"));
-    let words: Vec<String> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(quote)
-        .collect();
+    let words: Vec<String> =
+        std::iter::once(command.get_program()).chain(command.get_args()).map(quote).collect();
     let folder = quote(world.project().as_os_str());
     format!("cd {folder}; GITHUB_ACTOR=ada {}", words.join(" "))
 }
@@ -382,11 +260,7 @@ fn a_bind_mounted_production_is_refused_before_dbt_starts() {
     let Some(run) = mounting(&script) else { return };
     let run = run.expect(3);
     assert!(run.err.contains("mount"), "{}", run.err);
-    assert!(
-        !run.err.contains("model.shop"),
-        "dbt must not have run: {}",
-        run.err
-    );
+    assert!(!run.err.contains("model.shop"), "dbt must not have run: {}", run.err);
     assert!(world.bytes() == before);
 }
 
@@ -410,11 +284,7 @@ fn a_full_disk_leaves_production_alone_and_says_so() {
     let Some(run) = mounting(&script) else { return };
     let run = run.expect(3);
     assert!(run.err.contains("r1 is live"), "{}", run.err);
-    assert!(
-        run.err.contains("space") || run.err.contains("full"),
-        "{}",
-        run.err
-    );
+    assert!(run.err.contains("space") || run.err.contains("full"), "{}", run.err);
 }
 
 #[test]
@@ -427,8 +297,5 @@ fn a_file_that_nobody_may_write_beside_is_refused_before_dbt_starts() {
     write(&build.join("shop.duckdb"), "the user's own");
     let run = stopped(&world, &["deploy"], 3, &["did not make"]);
     assert!(!run.err.contains("model.shop"), "{}", run.err);
-    assert_eq!(
-        std::fs::read_to_string(build.join("shop.duckdb")).unwrap(),
-        "the user's own"
-    );
+    assert_eq!(std::fs::read_to_string(build.join("shop.duckdb")).unwrap(), "the user's own");
 }

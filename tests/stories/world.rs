@@ -17,10 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// What a story's tools are missing, said loudly; a failure where everything is required.
 pub fn missing(what: &str) {
     let message = format!("SKIPPED, NOTHING WAS TESTED: {what}");
-    assert!(
-        std::env::var_os("SWITCHBACK_TEST_REQUIRE_ALL").is_none(),
-        "{message}"
-    );
+    assert!(std::env::var_os("SWITCHBACK_TEST_REQUIRE_ALL").is_none(), "{message}");
     eprintln!("{message}");
 }
 
@@ -56,10 +53,7 @@ pub struct Run {
 impl Run {
     fn of(output: &Output) -> Self {
         use std::os::unix::process::ExitStatusExt;
-        let code = output
-            .status
-            .code()
-            .or_else(|| output.status.signal().map(|s| 128 + s));
+        let code = output.status.code().or_else(|| output.status.signal().map(|s| 128 + s));
         Self {
             code: code.unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -70,11 +64,7 @@ impl Run {
     /// Asserts the exit code and shows everything if it is another.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(
-            self.code, code,
-            "stdout:\n{}\nstderr:\n{}",
-            self.out, self.err
-        );
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
         self
     }
 
@@ -97,19 +87,11 @@ impl World {
         let python = tool("SWITCHBACK_TEST_PYTHON")?;
         let dbt = folder.path().join("bin/dbt");
         let source = include_str!("../support/standin_dbt.py");
-        let body = source
-            .strip_prefix("#!/usr/bin/env python3\n")
-            .unwrap_or(source);
+        let body = source.strip_prefix("#!/usr/bin/env python3\n").unwrap_or(source);
         write(&dbt, &format!("#!{}\n{body}", python.display()));
         std::fs::set_permissions(&dbt, std::fs::Permissions::from_mode(0o755)).unwrap();
         let live = folder.path().join("data/shop.duckdb");
-        let world = Self {
-            python,
-            dbt,
-            live,
-            env: BTreeMap::new(),
-            folder,
-        };
+        let world = Self { python, dbt, live, env: BTreeMap::new(), folder };
         std::fs::create_dir_all(world.live.parent().unwrap()).unwrap();
         world.profile(&world.live.display().to_string());
         write(
@@ -132,11 +114,7 @@ impl World {
 
     /// Where Switchback keeps what belongs to live.
     pub fn home(&self) -> PathBuf {
-        self.live
-            .parent()
-            .unwrap()
-            .join(".switchback")
-            .join(self.live.file_name().unwrap())
+        self.live.parent().unwrap().join(".switchback").join(self.live.file_name().unwrap())
     }
 
     /// Points the profile at `path`.
@@ -199,12 +177,7 @@ impl World {
     /// Runs the binary with a failpoint.
     pub fn run_at(&self, failpoint: &str, arguments: &[&str]) -> Run {
         let mut command = self.command(arguments);
-        finish(
-            command
-                .env("SWITCHBACK_FAILPOINT", failpoint)
-                .spawn()
-                .unwrap(),
-        )
+        finish(command.env("SWITCHBACK_FAILPOINT", failpoint).spawn().unwrap())
     }
 
     /// Starts the binary.
@@ -256,10 +229,7 @@ impl World {
     pub fn look_command(&self, what: &str, file: &Path, rest: &[&str]) -> Command {
         let mut command = Command::new(&self.python);
         command
-            .arg(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/support/look.py"
-            ))
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/look.py"))
             .arg(what)
             .arg(file)
             .args(rest)
@@ -277,11 +247,7 @@ impl World {
     /// Which version of the code live's relations carry; all must carry the same.
     #[track_caller]
     pub fn version(&self) -> String {
-        let rows = self.look(
-            "query",
-            &self.live,
-            &["select distinct av, bv from main.ab"],
-        );
+        let rows = self.look("query", &self.live, &["select distinct av, bv from main.ab"]);
         let row: Vec<i64> = serde_json::from_str(rows.trim()).unwrap();
         assert_eq!(row[0], row[1], "a mixture");
         row[0].to_string()
@@ -302,9 +268,7 @@ impl World {
     /// The journal's records.
     pub fn journal(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.home().join("ledger.jsonl")).unwrap_or_default();
-        text.lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 }
 
@@ -348,18 +312,13 @@ pub fn finish(child: Child) -> Run {
 pub fn until(what: &str, condition: impl Fn() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(
-            started.elapsed() < PATIENCE,
-            "{what} did not happen within {PATIENCE:?}"
-        );
+        assert!(started.elapsed() < PATIENCE, "{what} did not happen within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 /// Sends a signal to a process.
 pub fn signal(id: u32, name: &str) {
-    let status = Command::new("kill")
-        .args([&format!("-{name}"), &id.to_string()])
-        .status();
+    let status = Command::new("kill").args([&format!("-{name}"), &id.to_string()]).status();
     assert!(status.unwrap().success());
 }

@@ -10,14 +10,8 @@ use crate::failure::{Failure, Outcome};
 
 /// Options that Switchback passes itself, and what to use instead.
 const RESERVED: [(&[&str], &str); 6] = [
-    (
-        &["--project-dir"],
-        "pass --project-dir to switchback instead",
-    ),
-    (
-        &["--profiles-dir"],
-        "pass --profiles-dir to switchback instead",
-    ),
+    (&["--project-dir"], "pass --project-dir to switchback instead"),
+    (&["--profiles-dir"], "pass --profiles-dir to switchback instead"),
     (&["--profile"], "pass --profile to switchback instead"),
     (&["--target", "-t"], "pass --target to switchback instead"),
     (
@@ -59,10 +53,8 @@ const COMMANDS: [&str; 21] = [
 /// Splits a command as a shell does; a leading `dbt` is dropped.
 pub fn split_command(text: &str) -> Outcome<Vec<String>> {
     let mut words = shell_words::split(text).map_err(|_| {
-        Failure::usage(format!(
-            "the dbt command `{text}` has a quote that is not closed"
-        ))
-        .next("close it, as in: build --vars '{\"a\": 1}'")
+        Failure::usage(format!("the dbt command `{text}` has a quote that is not closed"))
+            .next("close it, as in: build --vars '{\"a\": 1}'")
     })?;
     if words.first().is_some_and(|word| word == "dbt") {
         words.remove(0);
@@ -104,9 +96,7 @@ pub fn check_commands(commands: &[Vec<String>]) -> Outcome<()> {
 #[must_use]
 pub fn subcommand(words: &[String]) -> Option<&str> {
     let known = words.iter().find(|word| COMMANDS.contains(&word.as_str()));
-    known
-        .or_else(|| words.iter().find(|word| !word.starts_with('-')))
-        .map(String::as_str)
+    known.or_else(|| words.iter().find(|word| !word.starts_with('-'))).map(String::as_str)
 }
 
 /// Whether the command only prepares the project and must run before it can be parsed.
@@ -231,10 +221,7 @@ mod tests {
             ("run --target-path x", "--target-path"),
         ] {
             let failure = check_commands(&[words(command)]).unwrap_err();
-            assert!(
-                failure.message.contains(&format!("`{option}`")),
-                "{failure}"
-            );
+            assert!(failure.message.contains(&format!("`{option}`")), "{failure}");
             assert!(failure.next.is_some());
         }
         let fine = ["build --threads 4 --select target", "--log-level debug run"];
@@ -245,10 +232,7 @@ mod tests {
 
     #[test]
     fn the_command_is_found_among_global_options() {
-        assert_eq!(
-            subcommand(&words("--log-level debug-x build")),
-            Some("build")
-        );
+        assert_eq!(subcommand(&words("--log-level debug-x build")), Some("build"));
         assert_eq!(subcommand(&words("source freshness")), Some("source"));
         assert!(prepares(&words("deps")) && !prepares(&words("build")));
     }
@@ -262,10 +246,7 @@ mod tests {
         assert_eq!(merged[3], "-x");
         let added = with_vars(&words("build"), &extra).unwrap();
         assert_eq!(added[1..], ["--vars", r#"{"schema":"b"}"#]);
-        assert_eq!(
-            with_vars(&words("build"), &BTreeMap::new()).unwrap(),
-            ["build"]
-        );
+        assert_eq!(with_vars(&words("build"), &BTreeMap::new()).unwrap(), ["build"]);
         let vars = vars_of(&[words("deps"), words("build --vars=n:\\ 1")]).unwrap();
         assert_eq!(texts(&vars)["n"], "1");
         assert!(vars_of(&[words("build --vars nonsense")]).is_err());

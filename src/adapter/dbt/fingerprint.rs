@@ -19,12 +19,8 @@ use crate::domain::name::Fingerprint;
 use crate::failure::Outcome;
 
 /// Files of the project whose text counts.
-const FILES: [&str; 4] = [
-    "dbt_project.yml",
-    "packages.yml",
-    "dependencies.yml",
-    "package-lock.yml",
-];
+const FILES: [&str; 4] =
+    ["dbt_project.yml", "packages.yml", "dependencies.yml", "package-lock.yml"];
 
 /// Where the project's files lie.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +52,7 @@ pub fn fingerprint(
         sum.part("source", id);
         let schema = source.unrendered_schema.as_ref().unwrap_or(&source.schema);
         sum.part("schema", schema);
-        for name in [&source.unrendered_database, &source.identifier]
-            .into_iter()
-            .flatten()
-        {
+        for name in [&source.unrendered_database, &source.identifier].into_iter().flatten() {
             sum.part("name", name);
         }
         sum.config(source.unrendered_config);
@@ -192,10 +185,7 @@ mod tests {
 
     fn of(manifest: &str, dir: &Path, command: &str) -> Fingerprint {
         let raw: Raw<'_> = serde_json::from_str(manifest).unwrap();
-        let roots = Roots {
-            project: dir,
-            packages: &dir.join("dbt_packages"),
-        };
+        let roots = Roots { project: dir, packages: &dir.join("dbt_packages") };
         fingerprint(&raw, roots, &[vec![command.to_owned()]]).unwrap()
     }
 
@@ -216,36 +206,15 @@ mod tests {
         let of = |manifest: &str, command: &str| of(manifest, dir.path(), command);
         let base = of(&manifest("1", r#"{"a": 1, "b": [2]}"#, "x", "m"), "build");
         let reordered = r#"{"b": [2], "docs": {"show": false}, "a": 1}"#;
-        assert_eq!(
-            base,
-            of(&manifest("1", reordered, "other words", "m"), "build")
-        );
-        assert_ne!(
-            base,
-            of(&manifest("2", r#"{"a": 1, "b": [2]}"#, "x", "m"), "build")
-        );
-        assert_ne!(
-            base,
-            of(&manifest("1", r#"{"a": 1, "b": [3]}"#, "x", "m"), "build")
-        );
-        assert_ne!(
-            base,
-            of(&manifest("1", r#"{"a": 1, "b": [2]}"#, "x", "n"), "build")
-        );
-        assert_ne!(
-            base,
-            of(&manifest("1", r#"{"a": 1, "b": [2]}"#, "x", "m"), "run")
-        );
+        assert_eq!(base, of(&manifest("1", reordered, "other words", "m"), "build"));
+        assert_ne!(base, of(&manifest("2", r#"{"a": 1, "b": [2]}"#, "x", "m"), "build"));
+        assert_ne!(base, of(&manifest("1", r#"{"a": 1, "b": [3]}"#, "x", "m"), "build"));
+        assert_ne!(base, of(&manifest("1", r#"{"a": 1, "b": [2]}"#, "x", "n"), "build"));
+        assert_ne!(base, of(&manifest("1", r#"{"a": 1, "b": [2]}"#, "x", "m"), "run"));
         std::fs::write(dir.path().join("README.md"), "words").unwrap();
-        assert_eq!(
-            base,
-            of(&manifest("1", r#"{"a": 1, "b": [2]}"#, "x", "m"), "build")
-        );
+        assert_eq!(base, of(&manifest("1", r#"{"a": 1, "b": [2]}"#, "x", "m"), "build"));
         std::fs::write(dir.path().join("packages.yml"), "packages: []").unwrap();
-        assert_ne!(
-            base,
-            of(&manifest("1", r#"{"a": 1, "b": [2]}"#, "x", "m"), "build")
-        );
+        assert_ne!(base, of(&manifest("1", r#"{"a": 1, "b": [2]}"#, "x", "m"), "build"));
     }
 
     #[test]

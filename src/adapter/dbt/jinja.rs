@@ -35,10 +35,7 @@ impl Renderer {
     /// A renderer that sees these environment variables and these `--vars`.
     #[must_use]
     pub fn new(env: Env, vars: BTreeMap<String, String>) -> Self {
-        Self {
-            env,
-            vars: Arc::new(vars),
-        }
+        Self { env, vars: Arc::new(vars) }
     }
 
     /// Renders `template`, which was found at `place` (such as ``key `path` of target `prod` in
@@ -94,9 +91,7 @@ impl Renderer {
 /// The very test dbt makes: a text without one of these pairs is taken as it is.
 #[must_use]
 pub fn is_template(text: &str) -> bool {
-    ["{{", "{%", "{#", "}}", "%}", "#}"]
-        .iter()
-        .any(|mark| text.contains(mark))
+    ["{{", "{%", "{#", "}}", "%}", "#}"].iter().any(|mark| text.contains(mark))
 }
 
 fn or_named(positional: Option<Value>, named: &Kwargs) -> Result<Option<Value>, Error> {
@@ -139,9 +134,7 @@ fn as_number(value: &Value) -> Result<Value, Error> {
 }
 
 fn explain(error: &Error, template: &str, place: &str) -> Failure {
-    let detail = error
-        .detail()
-        .map_or_else(|| error.kind().to_string(), str::to_owned);
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let failure = Failure::usage(format!(
         "{place} cannot be rendered: {detail}; it reads `{}`",
         template.trim()
@@ -174,10 +167,7 @@ mod tests {
 
     #[test]
     fn the_environment_is_read_with_and_without_a_default() {
-        assert_eq!(
-            render("{{ env_var('HOME_DIR') }}/x.duckdb"),
-            "/srv/Straße/x.duckdb"
-        );
+        assert_eq!(render("{{ env_var('HOME_DIR') }}/x.duckdb"), "/srv/Straße/x.duckdb");
         assert_eq!(render("{{ env_var('NOPE', 'd') }}"), "d");
         assert_eq!(render("{{ env_var('NOPE', default='d') }}"), "d");
         assert_eq!(render("{{ env_var('DBT_ENV_SECRET_PW') }}"), "s3cret");
@@ -190,14 +180,8 @@ mod tests {
         assert_eq!(render("{{ '4' | as_number }}"), "4");
         assert_eq!(render("{{ env_var('NOPE', '7') | as_native }}"), "7");
         assert_eq!(render("{{ env_var('FLAG') | as_text }}"), "True");
-        assert_eq!(
-            render("{{ env_var('HOME_DIR').lower() ~ '_x' }}"),
-            "/srv/straße_x"
-        );
-        assert_eq!(
-            render("{% if env_var('FLAG') == 'True' %}a{% else %}b{% endif %}"),
-            "a"
-        );
+        assert_eq!(render("{{ env_var('HOME_DIR').lower() ~ '_x' }}"), "/srv/straße_x");
+        assert_eq!(render("{% if env_var('FLAG') == 'True' %}a{% else %}b{% endif %}"), "a");
     }
 
     #[test]
@@ -207,9 +191,7 @@ mod tests {
 
     #[test]
     fn a_missing_variable_names_itself_and_the_key() {
-        let failure = renderer()
-            .text("{{ env_var('NOPE') }}", "key `path`")
-            .unwrap_err();
+        let failure = renderer().text("{{ env_var('NOPE') }}", "key `path`").unwrap_err();
         assert_eq!(failure.kind, crate::failure::Kind::Usage);
         assert!(failure.message.contains("NOPE"), "{failure}");
         assert!(failure.message.contains("key `path`"), "{failure}");
@@ -217,9 +199,8 @@ mod tests {
 
     #[test]
     fn a_wrong_number_is_refused() {
-        let failure = renderer()
-            .text("{{ env_var('PORT') | as_number }}", "key `port`")
-            .unwrap_err();
+        let failure =
+            renderer().text("{{ env_var('PORT') | as_number }}", "key `port`").unwrap_err();
         assert!(failure.message.contains("54x"), "{failure}");
     }
 }

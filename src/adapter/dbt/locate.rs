@@ -62,10 +62,7 @@ struct Sourced<T> {
 }
 
 fn sourced<T>(value: T, from: impl Into<String>) -> Sourced<T> {
-    Sourced {
-        value,
-        from: from.into(),
-    }
+    Sourced { value, from: from.into() }
 }
 
 /// The parts of `dbt_project.yml` that are read; dbt judges the rest.
@@ -109,10 +106,7 @@ pub fn locate(
     let project: ProjectFile = serde_yaml::from_str(&text)
         .map_err(|error| Failure::usage(format!("{}: {error}", project_path.display())))?;
     let render = |key: &str, template: &str| {
-        renderer.text(
-            template,
-            &format!("key `{key}` of {}", project_path.display()),
-        )
+        renderer.text(template, &format!("key `{key}` of {}", project_path.display()))
     };
 
     let profiles_file = profiles_file(settings, env, cwd, &project_dir)?;
@@ -130,21 +124,12 @@ pub fn locate(
         ))
         .next("pass --profile NAME, or add `profile: NAME` to dbt_project.yml"));
     };
-    let (target, output) = output(
-        settings,
-        env,
-        &renderer,
-        &profiles_file,
-        &profiles_text,
-        &profile,
-    )?;
+    let (target, output) =
+        output(settings, env, &renderer, &profiles_file, &profiles_text, &profile)?;
 
     let target_path = match from_env(env, "TARGET_PATH") {
         Some(path) => path.value,
-        None => render(
-            "target-path",
-            project.target_path.as_deref().unwrap_or("target"),
-        )?,
+        None => render("target-path", project.target_path.as_deref().unwrap_or("target"))?,
     };
     let packages = project.packages_install_path.as_deref();
     let packages_path = render("packages-install-path", packages.unwrap_or("dbt_packages"))?;
@@ -157,9 +142,7 @@ pub fn locate(
         profiles_file,
         profiles_text,
         adapter: String::new(),
-        require_dbt_version: project
-            .require_dbt_version
-            .map_or(Vec::new(), OneOrMany::bounds),
+        require_dbt_version: project.require_dbt_version.map_or(Vec::new(), OneOrMany::bounds),
         project_dir,
         output,
         renderer,
@@ -207,9 +190,7 @@ fn project_dir(settings: &Settings, env: &Env, cwd: &Path) -> Outcome<PathBuf> {
         ))
         .next("name the folder that holds dbt_project.yml"));
     }
-    let found = cwd
-        .ancestors()
-        .find(|dir| dir.join("dbt_project.yml").is_file());
+    let found = cwd.ancestors().find(|dir| dir.join("dbt_project.yml").is_file());
     found.map(Path::to_path_buf).ok_or_else(|| {
         Failure::usage(format!(
             "there is no dbt project here: no dbt_project.yml in {} or any folder above it",
@@ -241,25 +222,15 @@ fn profiles_file(
         .next("name the folder that holds profiles.yml"));
     }
     let home = env("HOME").map(|home| Path::new(&home).join(".dbt"));
-    let folders = [
-        Some(cwd.to_path_buf()),
-        Some(project_dir.to_path_buf()),
-        home,
-    ];
+    let folders = [Some(cwd.to_path_buf()), Some(project_dir.to_path_buf()), home];
     let mut looked: Vec<PathBuf> = folders.into_iter().flatten().collect();
     looked.dedup();
     let files = looked.iter().map(|dir| dir.join("profiles.yml"));
-    files
-        .into_iter()
-        .find(|file| file.is_file())
-        .ok_or_else(|| {
-            let looked: Vec<String> = looked.iter().map(|dir| dir.display().to_string()).collect();
-            Failure::usage(format!(
-                "there is no profiles.yml; looked in {}",
-                looked.join(", ")
-            ))
+    files.into_iter().find(|file| file.is_file()).ok_or_else(|| {
+        let looked: Vec<String> = looked.iter().map(|dir| dir.display().to_string()).collect();
+        Failure::usage(format!("there is no profiles.yml; looked in {}", looked.join(", ")))
             .next("pass --profiles-dir DIR, or set DBT_PROFILES_DIR")
-        })
+    })
 }
 
 /// The target's name and its output, merges applied.
@@ -293,9 +264,7 @@ fn output(
     } else {
         sourced("default".to_owned(), "dbt's own default")
     };
-    let outputs = body
-        .get_mut("outputs")
-        .filter(|outputs| outputs.is_mapping());
+    let outputs = body.get_mut("outputs").filter(|outputs| outputs.is_mapping());
     let outputs = outputs
         .ok_or_else(|| Failure::usage(format!("profile `{name}` in {shown} has no `outputs`")))?;
     match outputs.get_mut(&target.value) {
@@ -321,11 +290,7 @@ fn names(mapping: &Value, except: &[&str]) -> String {
         .filter(|name| !except.contains(&name.as_str()))
         .map(|name| format!("`{name}`"))
         .collect();
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]

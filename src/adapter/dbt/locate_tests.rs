@@ -13,11 +13,7 @@ const PROFILES: &str = "config: {}\nshop:\n  target: \"{{ env_var('WHICH', 'dev'
 impl Fixture {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let fixture = Self {
-            dir,
-            env: BTreeMap::new(),
-            settings: Settings::default(),
-        };
+        let fixture = Self { dir, env: BTreeMap::new(), settings: Settings::default() };
         fixture.write(
             "project/dbt_project.yml",
             "name: shop\nprofile: \"{{ env_var('PROFILE_NAME', 'shop') }}\"\nrequire-dbt-version: '>=1.8.0, <2.0.0'\n",
@@ -41,12 +37,7 @@ impl Fixture {
     fn locate(&self, cwd: &str) -> Outcome<Located> {
         let known = self.env.clone();
         let env: Env = Arc::new(move |name: &str| known.get(name).cloned());
-        locate(
-            &self.settings,
-            &env,
-            &self.dir.path().join(cwd),
-            BTreeMap::new(),
-        )
+        locate(&self.settings, &env, &self.dir.path().join(cwd), BTreeMap::new())
     }
 }
 
@@ -55,10 +46,7 @@ fn the_project_is_found_from_a_folder_below_it() {
     let found = Fixture::new().locate("project/models/x").unwrap();
     assert_eq!(found.project, "shop");
     assert!(found.project_dir.ends_with("project"));
-    assert_eq!(
-        (found.profile.as_str(), found.target.as_str()),
-        ("shop", "dev")
-    );
+    assert_eq!((found.profile.as_str(), found.target.as_str()), ("shop", "dev"));
     assert_eq!(found.text("path").unwrap().unwrap(), "dev.duckdb");
     assert_eq!(found.text("threads").unwrap().unwrap(), "4");
     assert_eq!(found.text("schema").unwrap(), None);
@@ -103,13 +91,7 @@ fn home_is_the_last_resort() {
     let home = fixture.dir.path().join("home").display().to_string();
     fixture.write("home/.dbt/profiles.yml", PROFILES);
     let fixture = fixture.set("HOME", &home);
-    assert!(
-        fixture
-            .locate("project")
-            .unwrap()
-            .profiles_file
-            .starts_with(&home)
-    );
+    assert!(fixture.locate("project").unwrap().profiles_file.starts_with(&home));
 }
 
 #[test]
@@ -128,21 +110,12 @@ fn every_refusal_names_the_value_its_origin_and_what_is_allowed() {
         failure.message
     };
     let message = refused(&Fixture::new().set("DBT_TARGET", "pord"), "project");
-    assert!(
-        message.contains("`pord`") && message.contains("DBT_TARGET"),
-        "{message}"
-    );
+    assert!(message.contains("`pord`") && message.contains("DBT_TARGET"), "{message}");
     assert!(message.contains("`dev`, `prod`"), "{message}");
     let message = refused(&Fixture::new().set("PROFILE_NAME", "shopp"), "project");
-    assert!(
-        message.contains("`shopp`") && message.contains("it has: `shop`"),
-        "{message}"
-    );
+    assert!(message.contains("`shopp`") && message.contains("it has: `shop`"), "{message}");
     let message = refused(&Fixture::new().set("DBT_PROJECT_DIR", "nowhere"), "");
-    assert!(
-        message.contains("nowhere") && message.contains("DBT_PROJECT_DIR"),
-        "{message}"
-    );
+    assert!(message.contains("nowhere") && message.contains("DBT_PROJECT_DIR"), "{message}");
     let message = refused(&Fixture::new(), "");
     assert!(message.contains("no dbt_project.yml"), "{message}");
 }

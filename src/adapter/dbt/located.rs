@@ -65,9 +65,7 @@ impl Located {
     /// A key of the chosen output with every text inside it rendered.
     pub fn rendered(&self, key: &str) -> Outcome<Option<Value>> {
         let place = format!("key `{key}` of target `{}`", self.target);
-        self.raw(key)
-            .map(|value| deep(&self.renderer, value.clone(), &place))
-            .transpose()
+        self.raw(key).map(|value| deep(&self.renderer, value.clone(), &place)).transpose()
     }
 }
 
@@ -75,10 +73,7 @@ fn deep(renderer: &Renderer, value: Value, place: &str) -> Outcome<Value> {
     Ok(match value {
         Value::String(text) => Value::from(renderer.text(&text, place)?),
         Value::Sequence(items) => Value::Sequence(
-            items
-                .into_iter()
-                .map(|item| deep(renderer, item, place))
-                .collect::<Outcome<_>>()?,
+            items.into_iter().map(|item| deep(renderer, item, place)).collect::<Outcome<_>>()?,
         ),
         Value::Mapping(entries) => Value::Mapping(
             entries

@@ -164,10 +164,7 @@ impl Raw<'_> {
         let mut manifest = Manifest::default();
         for (id, raw) in self.nodes.iter().chain(&self.functions) {
             if let Some(code) = &raw.raw_code
-                && reading
-                    .needles
-                    .iter()
-                    .any(|needle| code.contains(needle.as_str()))
+                && reading.needles.iter().any(|needle| code.contains(needle.as_str()))
             {
                 manifest.raw_code.insert(id.to_string(), code.to_string());
             }
@@ -206,10 +203,7 @@ impl Raw<'_> {
         if root.is_empty() || *raw.package_name == *root {
             return raw.original_file_path.to_string();
         }
-        format!(
-            "{}/{}/{}",
-            reading.packages_dir, &*raw.package_name, &*raw.original_file_path
-        )
+        format!("{}/{}/{}", reading.packages_dir, &*raw.package_name, &*raw.original_file_path)
     }
 
     /// The root project's own macro that decides schemas, if it has one.

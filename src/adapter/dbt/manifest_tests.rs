@@ -35,9 +35,7 @@ const MANIFEST: &str = r#"{
 }"#;
 
 fn summarize(reading: &Reading) -> Manifest {
-    serde_json::from_str::<Raw<'_>>(MANIFEST)
-        .unwrap()
-        .summarize(reading)
+    serde_json::from_str::<Raw<'_>>(MANIFEST).unwrap().summarize(reading)
 }
 
 fn reading() -> Reading {
@@ -51,11 +49,8 @@ fn reading() -> Reading {
 #[test]
 fn only_nodes_that_write_are_listed() {
     let manifest = summarize(&reading());
-    let kinds: Vec<(&str, NodeKind)> = manifest
-        .nodes
-        .values()
-        .map(|node| (node.unique_id.as_str(), node.kind))
-        .collect();
+    let kinds: Vec<(&str, NodeKind)> =
+        manifest.nodes.values().map(|node| (node.unique_id.as_str(), node.kind)).collect();
     assert_eq!(
         kinds,
         [
@@ -88,10 +83,7 @@ fn relations_files_and_code_are_as_the_manifest_says() {
     assert_eq!(dates.file, "dbt_packages/util/models/dates.sql");
     assert_eq!(dates.materialized, "view");
     assert_eq!(dates.placed_by.as_deref(), Some("macros/schema.sql"));
-    assert_eq!(
-        manifest.nodes["model.shop.orders"].file,
-        "models/orders.sql"
-    );
+    assert_eq!(manifest.nodes["model.shop.orders"].file, "models/orders.sql");
     assert_eq!(manifest.raw_code.len(), 1);
     assert!(manifest.raw_code["model.shop.orders"].contains("\"a\""));
 }

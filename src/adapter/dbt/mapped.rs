@@ -31,19 +31,18 @@ impl Mapped {
             Ok(unsafe { Mmap::map(&file) }?)
         };
         let bytes = open().with_context(|| format!("dbt left no {}", path.display()))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            bytes,
-        })
+        Ok(Self { path: path.to_path_buf(), bytes })
     }
 
     /// The content, borrowed from the map.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Outcome<T> {
         serde_json::from_slice(&self.bytes).map_err(|error| {
-            Failure::from(anyhow::Error::from(error).context(format!(
-                "{} is not what dbt 1.8 or newer writes",
-                self.path.display()
-            )))
+            Failure::from(
+                anyhow::Error::from(error).context(format!(
+                    "{} is not what dbt 1.8 or newer writes",
+                    self.path.display()
+                )),
+            )
         })
     }
 }

@@ -105,11 +105,7 @@ impl DbtProject {
         let unchecked = |word: &String| word == "--no-version-check";
         let switched_off = is_set(&self.env, "VERSION_CHECK", false)
             || self.commands.iter().flatten().any(unchecked);
-        let bounds: &[String] = if switched_off {
-            &[]
-        } else {
-            &self.located.require_dbt_version
-        };
+        let bounds: &[String] = if switched_off { &[] } else { &self.located.require_dbt_version };
         dbt.check(bounds, &self.located.project)?;
         Ok(dbt)
     }
@@ -124,30 +120,18 @@ impl DbtProject {
         };
         command.args(&words);
         command.arg("--project-dir").arg(&self.located.project_dir);
-        command
-            .arg("--profiles-dir")
-            .arg(self.workspace.profiles(side));
+        command.arg("--profiles-dir").arg(self.workspace.profiles(side));
         command.args(["--profile", &self.located.profile]);
         command.args(["--target", &self.located.target]);
         // These have no such option, or (`clean`) would clean what it names.
-        if !matches!(
-            subcommand(&words),
-            Some("deps" | "clean" | "debug" | "init")
-        ) {
-            command
-                .arg("--target-path")
-                .arg(self.workspace.target(side));
+        if !matches!(subcommand(&words), Some("deps" | "clean" | "debug" | "init")) {
+            command.arg("--target-path").arg(self.workspace.target(side));
         }
-        for name in [
-            "DBT_PARTIAL_PARSE_FILE_PATH",
-            "DBT_ENGINE_PARTIAL_PARSE_FILE_PATH",
-        ] {
+        for name in ["DBT_PARTIAL_PARSE_FILE_PATH", "DBT_ENGINE_PARTIAL_PARSE_FILE_PATH"] {
             command.env_remove(name); // It holds another target's names.
         }
         // Without them there is nothing to read.
-        command
-            .env_remove("DBT_ENGINE_WRITE_JSON")
-            .env("DBT_WRITE_JSON", "true");
+        command.env_remove("DBT_ENGINE_WRITE_JSON").env("DBT_WRITE_JSON", "true");
         // Into a pipe Python would hold back what user code prints.
         command.env("PYTHONUNBUFFERED", "1");
         if side == Side::Build {
@@ -172,8 +156,7 @@ impl ports::Dbt for DbtProject {
             &self.located,
         )?;
         let spliced = workspace::redirected(&self.located, redirect)?;
-        self.workspace
-            .write_profile(Side::Build, &spliced, &self.located)?;
+        self.workspace.write_profile(Side::Build, &spliced, &self.located)?;
         if !self.prepared.get() {
             for words in self.commands.iter().take_while(|words| prepares(words)) {
                 self.quietly(words, Side::Production, halt.clone()).await?;
@@ -194,11 +177,7 @@ impl ports::Dbt for DbtProject {
         let adapter = dbt.adapter.map_or_else(String::new, |version| {
             format!(", dbt-{} {version}", self.located.adapter)
         });
-        Ok(format!(
-            "{}{adapter} ({})",
-            dbt.reported,
-            dbt.executable.display()
-        ))
+        Ok(format!("{}{adapter} ({})", dbt.reported, dbt.executable.display()))
     }
 
     async fn run(
@@ -212,8 +191,7 @@ impl ports::Dbt for DbtProject {
             Site::Build(redirect) => (Side::Build, workspace::redirected(&self.located, redirect)?),
             Site::LiveReadOnly => (Side::Production, workspace::read_only(&self.located)?),
         };
-        self.workspace
-            .write_profile(work, &profile, &self.located)?;
+        self.workspace.write_profile(work, &profile, &self.located)?;
         let began = Instant::now();
         let mut summary = DbtSummary::default();
         let end = self.series(commands, work, &halt, &mut summary).await?;
@@ -231,10 +209,9 @@ impl ports::Dbt for DbtProject {
         Ok(match end {
             Ok(()) => DbtEnd::Succeeded(summary),
             Err(Stop::Halted(why)) => DbtEnd::Halted(why),
-            Err(Stop::Failed(what)) => DbtEnd::Failed {
-                message: with_nodes(what, &summary),
-                summary,
-            },
+            Err(Stop::Failed(what)) => {
+                DbtEnd::Failed { message: with_nodes(what, &summary), summary }
+            }
         })
     }
 

@@ -90,13 +90,7 @@ fn fixture(commands: &[&str], timeout: Duration) -> Fixture {
     )
     .unwrap();
     let (halter, halt) = watch::channel(None);
-    Fixture {
-        dir,
-        watcher,
-        project,
-        halt,
-        halter,
-    }
+    Fixture { dir, watcher, project, halt, halter }
 }
 
 fn split(commands: &[&str]) -> Vec<Vec<String>> {
@@ -105,10 +99,7 @@ fn split(commands: &[&str]) -> Vec<Vec<String>> {
 }
 
 fn redirect() -> Redirect {
-    Redirect {
-        key: "path",
-        value: "/b/live.duckdb".to_owned(),
-    }
+    Redirect { key: "path", value: "/b/live.duckdb".to_owned() }
 }
 
 impl Fixture {
@@ -136,11 +127,7 @@ const LONG: Duration = Duration::from_secs(60);
 async fn both_parses_are_read_and_only_the_build_is_redirected() {
     let commands = ["deps", "build --vars 'n: 1'"];
     let fixture = fixture(&commands, LONG);
-    let survey = fixture
-        .project
-        .survey(&redirect(), fixture.halt.clone())
-        .await
-        .unwrap();
+    let survey = fixture.project.survey(&redirect(), fixture.halt.clone()).await.unwrap();
     let schema = |manifest: &crate::domain::project::Manifest| {
         manifest.nodes["model.shop.a"].relation.schema.clone()
     };
@@ -149,10 +136,7 @@ async fn both_parses_are_read_and_only_the_build_is_redirected() {
     let calls = fixture.calls();
     assert!(calls.starts_with("deps vars= env=\n"), "{calls}");
     assert!(calls.contains("parse vars={\"n\":1} env=\n"), "{calls}");
-    assert!(
-        calls.contains("parse vars={\"n\":1,\"where\":\"build\"} env=yes\n"),
-        "{calls}"
-    );
+    assert!(calls.contains("parse vars={\"n\":1,\"where\":\"build\"} env=yes\n"), "{calls}");
     assert!(matches!(fixture.run(&commands).await, DbtEnd::Succeeded(_)));
     assert_eq!(fixture.calls().matches("deps").count(), 1, "deps has run");
 }
@@ -161,13 +145,8 @@ async fn both_parses_are_read_and_only_the_build_is_redirected() {
 async fn output_streams_and_artifacts_are_copied_to_the_projects_target() {
     let fixture = fixture(&["build"], LONG);
     let end = fixture.run(&["build", "run-operation x"]).await;
-    let DbtEnd::Succeeded(summary) = end else {
-        panic!("{end:?}")
-    };
-    assert_eq!(
-        summary.counts["success"], 1,
-        "stale results are not read again"
-    );
+    let DbtEnd::Succeeded(summary) = end else { panic!("{end:?}") };
+    assert_eq!(summary.counts["success"], 1, "stale results are not read again");
     assert_eq!(*fixture.watcher.output.borrow(), b"out\nerr\noperated\n");
     assert!(fixture.dir.path().join("target/manifest.json").exists());
     assert!(fixture.dir.path().join("target/run_results.json").exists());
@@ -178,24 +157,11 @@ async fn a_failure_names_the_command_the_nodes_and_the_files() {
     let fixture = fixture(&["build"], LONG);
     let (summary, message) = fixture.failure(&["build", "run --select a", "build"]).await;
     assert_eq!(summary.failures[0].file.as_deref(), Some("models/a.sql"));
-    assert!(
-        message.contains("`dbt run --select a` ended with exit code 1"),
-        "{message}"
-    );
-    assert!(
-        message.contains("model.shop.a (models/a.sql): said"),
-        "{message}"
-    );
-    assert_eq!(
-        fixture.calls().matches("build vars").count(),
-        1,
-        "the rest is not run"
-    );
+    assert!(message.contains("`dbt run --select a` ended with exit code 1"), "{message}");
+    assert!(message.contains("model.shop.a (models/a.sql): said"), "{message}");
+    assert_eq!(fixture.calls().matches("build vars").count(), 1, "the rest is not run");
     let (_, message) = fixture.failure(&["compile"]).await;
-    assert!(
-        message.contains("exit code 2") && message.contains("it broke"),
-        "{message}"
-    );
+    assert!(message.contains("exit code 2") && message.contains("it broke"), "{message}");
     let (_, message) = fixture.failure(&["show"]).await;
     assert!(message.contains("signal 9"), "{message}");
 }

@@ -13,15 +13,10 @@ use semver::{BuildMetadata, Prerelease, Version};
 pub fn parse_version(text: &str) -> Option<Version> {
     let text = text.trim().trim_start_matches('v');
     let text = text.split('+').next()?;
-    let digits = text
-        .find(|c: char| c != '.' && !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
     let (numbers, rest) = text.split_at(digits);
     // `1.11.0.dev3` leaves a dot behind.
-    let mut numbers = numbers
-        .trim_end_matches('.')
-        .split('.')
-        .map(str::parse::<u64>);
+    let mut numbers = numbers.trim_end_matches('.').split('.').map(str::parse::<u64>);
     let mut next = || numbers.next().unwrap_or(Ok(0)).ok();
     let mut version = Version::new(next()?, next()?, next()?);
     version.pre = prerelease(rest)?;
@@ -96,9 +91,7 @@ mod tests {
 
     #[test]
     fn python_versions_order_as_python_orders_them() {
-        let ordered = [
-            "1.8.0a1", "1.8.0b3", "1.8.0b10", "1.8.0rc1", "1.8.0", "1.8.10", "1.11.0",
-        ];
+        let ordered = ["1.8.0a1", "1.8.0b3", "1.8.0b10", "1.8.0rc1", "1.8.0", "1.8.10", "1.11.0"];
         for pair in ordered.windows(2) {
             assert!(version(pair[0]) < version(pair[1]), "{pair:?}");
         }
@@ -114,10 +107,7 @@ mod tests {
         assert!(holds("1.11.16", &[">=1.8.0", "<2.0.0"]));
         assert!(!holds("2.0.0", &[">=1.8.0", "<2.0.0"]));
         assert!(holds("1.11.0b3", &[">=1.8.0"]), "a pre-release counts");
-        assert!(
-            !holds("2.0.0rc1", &["<2.0.0"]),
-            "but not one of the excluded release"
-        );
+        assert!(!holds("2.0.0rc1", &["<2.0.0"]), "but not one of the excluded release");
         assert!(holds("1.8.0", &["=1.8.0"]) && holds("1.8.0", &["1.8.0"]));
         assert!(!holds("1.8.1", &["=1.8.0"]));
         assert!(holds("1.8.1", &[]));

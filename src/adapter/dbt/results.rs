@@ -69,13 +69,7 @@ mod tests {
         assert_eq!(summary.counts["success"], 1);
         assert_eq!(summary.counts["skipped"], 1);
         assert_eq!(summary.failures.len(), 2);
-        assert_eq!(
-            summary.failures[0].message.as_deref(),
-            Some("Got 3 \"rows\"")
-        );
-        assert_eq!(
-            summary.failures[1].message.as_deref(),
-            Some("no such table")
-        );
+        assert_eq!(summary.failures[0].message.as_deref(), Some("Got 3 \"rows\""));
+        assert_eq!(summary.failures[1].message.as_deref(), Some("no such table"));
     }
 }

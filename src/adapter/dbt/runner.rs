@@ -74,17 +74,10 @@ pub async fn run(
 }
 
 fn start(mut command: Command) -> Outcome<(Tree, ChildStdout)> {
-    let shown = command
-        .as_std()
-        .get_program()
-        .to_string_lossy()
-        .into_owned();
+    let shown = command.as_std().get_program().to_string_lossy().into_owned();
     let start = move || -> io::Result<(Tree, ChildStdout)> {
         let (reader, writer) = io::pipe()?;
-        command
-            .stdin(Stdio::null())
-            .stdout(writer.try_clone()?)
-            .stderr(writer);
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         let tree = process::spawn(&mut command)?;
         // `command` holds the pipe's other end and goes here, or the output would never end.
         drop(command);
@@ -102,10 +95,7 @@ struct Side<'a, F> {
 
 impl<'a, F: Future<Output = ()>> Side<'a, F> {
     fn new(future: Pin<&'a mut F>) -> Self {
-        Self {
-            future,
-            done: false,
-        }
+        Self { future, done: false }
     }
 
     async fn beside<T>(&mut self, main: impl Future<Output = T>) -> T {
@@ -137,16 +127,13 @@ pub fn meaning(status: ExitStatus) -> Option<String> {
         (Some(2), _) => {
             Some("ended with exit code 2: dbt could not handle an error or an option".into())
         }
-        (Some(code), _) => Some(format!(
-            "ended with exit code {code}, which dbt itself does not use"
-        )),
+        (Some(code), _) => {
+            Some(format!("ended with exit code {code}, which dbt itself does not use"))
+        }
         (None, Some(9)) => {
             Some("was killed (signal 9); the machine may have run out of memory".into())
         }
-        (None, signal) => Some(format!(
-            "was ended by signal {}",
-            signal.unwrap_or_default()
-        )),
+        (None, signal) => Some(format!("was ended by signal {}", signal.unwrap_or_default())),
     }
 }
 
@@ -163,11 +150,7 @@ pub fn condense(output: &[u8]) -> String {
                     2 | 5 => byte == b':',
                     _ => byte.is_ascii_digit(),
                 });
-            if is_time {
-                line[8..].trim()
-            } else {
-                line.trim_end()
-            }
+            if is_time { line[8..].trim() } else { line.trim_end() }
         })
         .filter(|line| !line.trim().is_empty())
         .collect();
@@ -220,9 +203,7 @@ mod tests {
         let script = "echo a; echo b >&2; echo c; seq 1 30000 | tail -1; exit 1";
         let (ended, seen) = ran(script, Duration::from_secs(20)).await;
         assert_eq!(seen, "a\nb\nc\n30000\n");
-        let Ended::Exited(status) = ended else {
-            panic!("{ended:?}")
-        };
+        let Ended::Exited(status) = ended else { panic!("{ended:?}") };
         assert!(meaning(status).unwrap().contains("exit code 1"));
     }
 
@@ -246,9 +227,7 @@ mod tests {
     #[tokio::test]
     async fn death_by_a_signal_is_told_apart() {
         let (ended, _) = ran("kill -9 $$", Duration::from_secs(20)).await;
-        let Ended::Exited(status) = ended else {
-            panic!("{ended:?}")
-        };
+        let Ended::Exited(status) = ended else { panic!("{ended:?}") };
         assert!(meaning(status).unwrap().contains("signal 9"));
     }
 
@@ -256,9 +235,6 @@ mod tests {
     fn an_error_is_told_in_dbts_words_alone() {
         let output = b"\x1b[0m10:00:01  Running with dbt=1.11.16\n10:00:02  Registered adapter\n\
             \x1b[0m10:00:02  Encountered an error:\n\x1b[31mCompilation Error\x1b[0m\n  in model x\n\n";
-        assert_eq!(
-            condense(output),
-            "Encountered an error:\nCompilation Error\n  in model x"
-        );
+        assert_eq!(condense(output), "Encountered an error:\nCompilation Error\n  in model x");
     }
 }

@@ -70,9 +70,8 @@ impl DbtProject {
                 Ok(())
             });
             if let Err(failure) = added {
-                self.observer.event(Event::Warning(format!(
-                    "dbt's results cannot be read: {failure}"
-                )));
+                self.observer
+                    .event(Event::Warning(format!("dbt's results cannot be read: {failure}")));
             }
         }
     }
@@ -82,10 +81,7 @@ impl DbtProject {
         if summary.failures.is_empty() {
             return;
         }
-        let reading = Reading {
-            packages_dir: "dbt_packages".to_owned(),
-            ..Reading::default()
-        };
+        let reading = Reading { packages_dir: "dbt_packages".to_owned(), ..Reading::default() };
         let manifest = self.workspace.target(side).join("manifest.json");
         let Ok(mapped) = Mapped::open(&manifest) else {
             return; // dbt failed before it wrote one.
@@ -107,20 +103,16 @@ impl DbtProject {
     ) -> Outcome<Result<(), Stop>> {
         let deadline = self.deadline();
         let prepared = self.prepared.get() && side == Side::Build;
-        let skip = if prepared {
-            commands.iter().take_while(|words| prepares(words)).count()
-        } else {
-            0
-        };
+        let skip =
+            if prepared { commands.iter().take_while(|words| prepares(words)).count() } else { 0 };
         for words in &commands[skip..] {
             let (ended, tail) = self.stream(words, side, halt.clone(), deadline).await?;
             self.collect(side, summary);
             let what = match ended {
                 Ended::Halted(why) => return Ok(Err(Stop::Halted(why))),
-                Ended::TimedOut => format!(
-                    "did not end within {} and was ended",
-                    span(self.settings.timeout)
-                ),
+                Ended::TimedOut => {
+                    format!("did not end within {} and was ended", span(self.settings.timeout))
+                }
                 Ended::Exited(status) => match meaning(status) {
                     None => continue,
                     Some(meaning) => meaning,
@@ -153,12 +145,7 @@ pub(super) fn with_nodes(mut message: String, summary: &DbtSummary) -> String {
         let said = said.lines().map(str::trim).filter(|line| !line.is_empty());
         let said: Vec<&str> = said.take(3).collect();
         // Writing to a text cannot fail.
-        let _ = write!(
-            message,
-            "\n  {} ({file}): {}",
-            node.unique_id,
-            said.join(" ")
-        );
+        let _ = write!(message, "\n  {} ({file}): {}", node.unique_id, said.join(" "));
     }
     if summary.failures.len() > NAMED {
         let _ = write!(message, "\n  and {} more", summary.failures.len() - NAMED);

@@ -87,19 +87,10 @@ impl<'a> Builder<'a> {
         let at = self.byte(span.start.index())..self.byte(span.end.index());
         match event {
             Event::Scalar(text, style, ..) => {
-                let tree = Tree {
-                    at: self.scalar(at, *style, after),
-                    shape: Shape::Scalar,
-                };
+                let tree = Tree { at: self.scalar(at, *style, after), shape: Shape::Scalar };
                 Ok((Some(text.clone().into_owned()), tree))
             }
-            Event::Alias(_) => Ok((
-                None,
-                Tree {
-                    at,
-                    shape: Shape::Alias,
-                },
-            )),
+            Event::Alias(_) => Ok((None, Tree { at, shape: Shape::Alias })),
             Event::SequenceStart(..) => {
                 loop {
                     match self.next()? {
@@ -107,13 +98,7 @@ impl<'a> Builder<'a> {
                         (event, span) => self.node(&event, span, at.start)?,
                     };
                 }
-                Ok((
-                    None,
-                    Tree {
-                        at,
-                        shape: Shape::Sequence,
-                    },
-                ))
+                Ok((None, Tree { at, shape: Shape::Sequence }))
             }
             Event::MappingStart(..) => {
                 let mut entries = Vec::new();
@@ -125,19 +110,9 @@ impl<'a> Builder<'a> {
                     let (key, tree) = self.node(&event, span, at.start)?;
                     let (event, span) = self.next()?;
                     let (_, value) = self.node(&event, span, tree.at.end)?;
-                    entries.push(Entry {
-                        key: key.unwrap_or_default(),
-                        at: tree.at.start,
-                        value,
-                    });
+                    entries.push(Entry { key: key.unwrap_or_default(), at: tree.at.start, value });
                 }
-                Ok((
-                    None,
-                    Tree {
-                        at,
-                        shape: Shape::Mapping(entries),
-                    },
-                ))
+                Ok((None, Tree { at, shape: Shape::Mapping(entries) }))
             }
             other => Err(format!("unexpected {other:?}")),
         }
@@ -152,11 +127,7 @@ impl<'a> Builder<'a> {
         match style {
             ScalarStyle::Literal | ScalarStyle::Folded => {
                 let header = between.find(['|', '>']).unwrap_or(between.len());
-                let end = if end == at.start {
-                    after + between.trim_end().len()
-                } else {
-                    end
-                };
+                let end = if end == at.start { after + between.trim_end().len() } else { end };
                 after + header..end
             }
             _ if at.is_empty() => {

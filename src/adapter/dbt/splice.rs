@@ -47,9 +47,7 @@ pub fn splice(text: &str, place: &Place<'_>, value: &str) -> Outcome<String> {
     set(&mut wanted, &path, &value)
         .ok_or_else(|| cannot(place, "that output is not there or is not a mapping"))?;
     let root = Tree::parse(text).map_err(|why| cannot(place, &why))?;
-    let edit = Editor { text }
-        .edit(&root, &path, &wanted)
-        .map_err(|why| cannot(place, &why))?;
+    let edit = Editor { text }.edit(&root, &path, &wanted).map_err(|why| cannot(place, &why))?;
     let mut new = String::with_capacity(text.len() + edit.with.len());
     new.push_str(&text[..edit.at.start]);
     new.push_str(&edit.with);
@@ -91,11 +89,7 @@ fn set(value: &mut Value, path: &[&str], text: &str) -> Option<()> {
 /// value through an anchor takes the new one too (dbt reads only the chosen output).
 fn prove(before: &Value, wanted: &Value, new: &str, path: &[&str]) -> Result<(), String> {
     let after = load(new).map_err(|error| format!("the changed text is no YAML: {error}"))?;
-    let chosen = |value: &Value| {
-        path[..3]
-            .iter()
-            .try_fold(value.clone(), |v, k| v.get(k).cloned())
-    };
+    let chosen = |value: &Value| path[..3].iter().try_fold(value.clone(), |v, k| v.get(k).cloned());
     if chosen(wanted) != chosen(&after) {
         return Err("other keys of the output share the value through an anchor".to_owned());
     }
@@ -163,10 +157,7 @@ impl Editor<'_> {
     fn replace(&self, node: &Tree, with: String) -> Edit {
         let old = &self.text[node.at.clone()];
         // An anchor stays, so that the aliases of it still find it.
-        let anchor = old
-            .split_whitespace()
-            .next()
-            .filter(|first| first.starts_with('&'));
+        let anchor = old.split_whitespace().next().filter(|first| first.starts_with('&'));
         let with = match anchor {
             Some(anchor) => format!("{anchor} {with}"),
             None => with,
@@ -177,10 +168,7 @@ impl Editor<'_> {
         } else {
             with
         };
-        Edit {
-            at: node.at.clone(),
-            with,
-        }
+        Edit { at: node.at.clone(), with }
     }
 
     /// Puts an entry before the first one.
@@ -188,10 +176,7 @@ impl Editor<'_> {
         if self.text[node.at.clone()].ends_with('{') {
             let at = node.at.end;
             let comma = if entries.is_empty() { "" } else { ", " };
-            return Ok(Edit {
-                at: at..at,
-                with: format!("{entry}{comma}"),
-            });
+            return Ok(Edit { at: at..at, with: format!("{entry}{comma}") });
         }
         let first = entries.first().ok_or("the output is empty")?.at;
         let line = self.text[..first].rfind('\n').map_or(0, |end| end + 1);
@@ -199,15 +184,8 @@ impl Editor<'_> {
         if !indent.chars().all(|c| c == ' ') {
             return Err("its first key does not stand on a line of its own".to_owned());
         }
-        let newline = if self.text.contains("\r\n") {
-            "\r\n"
-        } else {
-            "\n"
-        };
-        Ok(Edit {
-            at: first..first,
-            with: format!("{entry}{newline}{indent}"),
-        })
+        let newline = if self.text.contains("\r\n") { "\r\n" } else { "\n" };
+        Ok(Edit { at: first..first, with: format!("{entry}{newline}{indent}") })
     }
 }
 
@@ -236,11 +214,7 @@ fn quote(key: &str) -> String {
 
 /// A text that dbt's Jinja renders to `value`.
 fn escape_jinja(value: &str) -> String {
-    if jinja::is_template(value) {
-        value.replace('{', "{{ '{' }}")
-    } else {
-        value.to_owned()
-    }
+    if jinja::is_template(value) { value.replace('{', "{{ '{' }}") } else { value.to_owned() }
 }
 
 #[cfg(test)]

@@ -2,11 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PLACE: Place<'_> = Place {
-    profile: "shop",
-    target: "prod",
-    keys: &["path"],
-};
+const PLACE: Place<'_> = Place { profile: "shop", target: "prod", keys: &["path"] };
 
 fn spliced(text: &str) -> String {
     splice(text, &PLACE, "/new").unwrap()
@@ -47,11 +43,7 @@ fn every_style_of_scalar_is_replaced() {
         } else {
             wanted
         };
-        assert_eq!(
-            spliced(&text).replace("\"/new\" \n", "\"/new\"\n"),
-            wanted,
-            "from {old:?}"
-        );
+        assert_eq!(spliced(&text).replace("\"/new\" \n", "\"/new\"\n"), wanted, "from {old:?}");
     }
 }
 
@@ -70,10 +62,7 @@ fn a_flow_mapping_is_edited_in_place() {
 #[test]
 fn a_key_that_only_a_merge_gives_is_inserted() {
     let base = "base: &base\n  type: duckdb\n  path: old\n";
-    let text = format!(
-        "{base}{}",
-        with_output("\n      <<: *base\n      threads: 2")
-    );
+    let text = format!("{base}{}", with_output("\n      <<: *base\n      threads: 2"));
     let wanted = format!(
         "{base}{}",
         with_output("\n      path: \"/new\"\n      <<: *base\n      threads: 2")
@@ -86,10 +75,7 @@ fn an_output_that_is_an_alias_overrides_what_it_names() {
     let text =
         "shop:\n  outputs:\n    dev: &dev\n      type: duckdb\n      path: old\n    prod: *dev\n";
     let new = spliced(text);
-    assert!(
-        new.contains("path: old\n    prod: {<<: *dev , path: \"/new\"}\n"),
-        "{new}"
-    );
+    assert!(new.contains("path: old\n    prod: {<<: *dev , path: \"/new\"}\n"), "{new}");
 }
 
 #[test]
@@ -107,10 +93,7 @@ fn a_value_that_the_output_uses_twice_is_refused() {
 
 #[test]
 fn a_key_inside_a_key_is_made_where_it_is_missing() {
-    let place = Place {
-        keys: &["config_options", "access_mode"],
-        ..PLACE
-    };
+    let place = Place { keys: &["config_options", "access_mode"], ..PLACE };
     let mode = |output: &str| splice(&with_output(output), &place, "READ_ONLY").unwrap();
     assert_eq!(
         mode(" {path: x}"),
@@ -176,8 +159,5 @@ proptest! {
 fn an_alias_of_an_output_that_inherits_is_followed() {
     let text = "base: &base {type: duckdb, path: x, threads: 2}\nshop:\n  outputs:\n    dev: &dev\n      <<: *base\n      path: dev.duckdb\n    prod: *dev\n";
     let new = spliced(text);
-    assert!(
-        new.ends_with("prod: {<<: *dev , path: \"/new\"}\n"),
-        "{new}"
-    );
+    assert!(new.ends_with("prod: {<<: *dev , path: \"/new\"}\n"), "{new}");
 }

@@ -60,9 +60,7 @@ impl DbtProject {
     fn reading(&self, redirect: &Redirect) -> Reading {
         let flagged = |word: &String| word == "--store-failures";
         let packages = &self.located.packages_path;
-        let packages = packages
-            .strip_prefix(&self.located.project_dir)
-            .unwrap_or(packages);
+        let packages = packages.strip_prefix(&self.located.project_dir).unwrap_or(packages);
         // What names the live slot in a model's code: the value itself, and a file's own name.
         let mut needles = Vec::new();
         if let Ok(Some(live)) = self.located.text(redirect.key) {
@@ -85,10 +83,8 @@ impl DbtProject {
         let open = |side| Mapped::open(&self.workspace.target(side).join("manifest.json"));
         let mapped = open(Side::Production)?;
         let raw: Raw<'_> = mapped.parse()?;
-        let roots = Roots {
-            project: &self.located.project_dir,
-            packages: &self.located.packages_path,
-        };
+        let roots =
+            Roots { project: &self.located.project_dir, packages: &self.located.packages_path };
         let fingerprint = fingerprint(&raw, roots, &self.commands)?;
         let production = raw.summarize(&reading);
         let reported = raw.metadata.dbt_version.as_deref();
@@ -96,12 +92,7 @@ impl DbtProject {
         drop(raw);
         let mapped = open(Side::Build)?;
         let build = mapped.parse::<Raw<'_>>()?.summarize(&reading);
-        Ok(Survey {
-            production,
-            build,
-            fingerprint,
-            dbt_version,
-        })
+        Ok(Survey { production, build, fingerprint, dbt_version })
     }
 }
 

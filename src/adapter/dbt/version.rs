@@ -82,9 +82,7 @@ impl Dbt {
             None => BTreeMap::new(),
         };
         let adapter_version = packages.get(&format!("dbt-{adapter}")).cloned();
-        let core = packages
-            .get("dbt-core")
-            .or_else(|| packages.get("dbt-fusion"));
+        let core = packages.get("dbt-core").or_else(|| packages.get("dbt-fusion"));
         let reported = match core {
             Some(version) => version.clone(),
             None => ask(&executable).await?,
@@ -103,12 +101,7 @@ impl Dbt {
                 executable.display()
             ))
         })?;
-        Ok(Self {
-            executable,
-            reported,
-            version,
-            adapter: adapter_version,
-        })
+        Ok(Self { executable, reported, version, adapter: adapter_version })
     }
 
     /// Refuses a dbt that Switchback or the project does not support. `bounds` is the project's
@@ -162,18 +155,12 @@ fn executable(named: Option<&str>, env: &Env, cwd: &Path) -> Outcome<PathBuf> {
 
 fn in_path(name: &str, env: &Env, cwd: &Path) -> Option<PathBuf> {
     let path = env("PATH")?;
-    let folders: Vec<PathBuf> = std::env::split_paths(&path)
-        .map(|dir| cwd.join(dir))
-        .collect();
-    folders
-        .into_iter()
-        .map(|dir| dir.join(name))
-        .find(|file| is_executable(file))
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).map(|dir| cwd.join(dir)).collect();
+    folders.into_iter().map(|dir| dir.join(name)).find(|file| is_executable(file))
 }
 
 fn is_executable(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 /// The Python that runs the script, if it is one. The script's link is followed, Python's is not:
@@ -196,10 +183,7 @@ fn python_of(script: &Path, env: &Env) -> Option<PathBuf> {
             return None; // A binary: whatever Python lies beside it is not its own.
         }
         let beside = |script: &Path| script.parent().map(|dir| dir.join("python"));
-        [beside(script), beside(&real)]
-            .into_iter()
-            .flatten()
-            .find(|path| is_executable(path))
+        [beside(script), beside(&real)].into_iter().flatten().find(|path| is_executable(path))
     })
 }
 
@@ -241,9 +225,7 @@ async fn packages(python: &Path) -> Outcome<BTreeMap<String, String>> {
     for (name, version) in text.lines().filter_map(|line| line.split_once(' ')) {
         // What comes first in Python's path is what it imports.
         let name = name.replace('_', "-");
-        found
-            .entry(name)
-            .or_insert_with(|| version.trim().to_owned());
+        found.entry(name).or_insert_with(|| version.trim().to_owned());
     }
     Ok(found)
 }
@@ -251,9 +233,7 @@ async fn packages(python: &Path) -> Outcome<BTreeMap<String, String>> {
 /// dbt Core says `- installed: 1.8.0` among other things, Fusion `dbt-fusion 2.0.0-preview.45`.
 async fn ask(executable: &Path) -> Outcome<String> {
     let text = output_of(Command::new(executable).arg("--version"), executable).await?;
-    let after = text
-        .find("installed:")
-        .map_or(0, |at| at + "installed:".len());
+    let after = text.find("installed:").map_or(0, |at| at + "installed:".len());
     text[after..]
         .split_whitespace()
         .find(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'))
@@ -269,10 +249,7 @@ async fn ask(executable: &Path) -> Outcome<String> {
 
 async fn output_of(command: &mut Command, program: &Path) -> Outcome<String> {
     let shown = program.display();
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let cannot = |error: std::io::Error| {
         Failure::usage(format!("{shown} cannot be started: {error}"))
             .next("check dbt-executable and the environment it belongs to")
@@ -297,24 +274,15 @@ async fn output_of(command: &mut Command, program: &Path) -> Outcome<String> {
         tree.wait().await
     };
     let status = tokio::time::timeout(PATIENCE, all).await.map_err(|_| {
-        Failure::usage(format!(
-            "{shown} did not tell its version within {} s",
-            PATIENCE.as_secs()
-        ))
+        Failure::usage(format!("{shown} did not tell its version within {} s", PATIENCE.as_secs()))
     })?;
     if status.map_err(cannot)?.success() {
         return Ok(String::from_utf8_lossy(&out).into_owned());
     }
     let err = String::from_utf8_lossy(&err);
-    let last = err
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("no output");
-    Err(
-        Failure::usage(format!("{shown} cannot tell dbt's version: {last}"))
-            .next("try `dbt --version` in the same shell"),
-    )
+    let last = err.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no output");
+    Err(Failure::usage(format!("{shown} cannot tell dbt's version: {last}"))
+        .next("try `dbt --version` in the same shell"))
 }
 
 #[cfg(test)]

@@ -90,11 +90,7 @@ impl Workspace {
 pub fn redirected(located: &Located, redirect: &Redirect) -> Outcome<String> {
     splice(
         &located.profiles_text,
-        &Place {
-            profile: &located.profile,
-            target: &located.target,
-            keys: &[redirect.key],
-        },
+        &Place { profile: &located.profile, target: &located.target, keys: &[redirect.key] },
         &redirect.value,
     )
 }

@@ -110,14 +110,8 @@ mod tests {
         }
         fchmod(open(&a), Mode::from_raw_mode(0o640)).unwrap();
         copy(&a, &b).unwrap();
-        let (of_a, of_b) = (
-            files::stat(&a).unwrap().unwrap(),
-            files::stat(&b).unwrap().unwrap(),
-        );
-        assert_eq!(
-            (of_a.uid, of_a.gid, of_a.mode),
-            (of_b.uid, of_b.gid, of_b.mode)
-        );
+        let (of_a, of_b) = (files::stat(&a).unwrap().unwrap(), files::stat(&b).unwrap().unwrap());
+        assert_eq!((of_a.uid, of_a.gid, of_a.mode), (of_b.uid, of_b.gid, of_b.mode));
         if fsetxattr(open(&a), ACL, &acl(), XattrFlags::empty()).is_err() {
             return; // this filesystem has no ACLs
         }
@@ -132,9 +126,6 @@ mod tests {
     fn a_file_that_is_gone_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let failure = copy(&dir.path().join("a"), &dir.path().join("b")).unwrap_err();
-        assert!(
-            failure.to_string().contains("owner, mode and ACL"),
-            "{failure}"
-        );
+        assert!(failure.to_string().contains("owner, mode and ACL"), "{failure}");
     }
 }

@@ -99,13 +99,7 @@ impl Pipe {
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(cannot(&"it has no pipes"));
         };
-        let mut pipe = Self {
-            child,
-            stdin,
-            lines: BufReader::new(stdout),
-            stderr,
-            waiting: true,
-        };
+        let mut pipe = Self { child, stdin, lines: BufReader::new(stdout), stderr, waiting: true };
         let answer = pipe.read(START).await;
         pipe.waiting = false;
         match answer {
@@ -115,11 +109,9 @@ impl Pipe {
             {
                 Err(no_duckdb(python, &message))
             }
-            Ok(Answer::Error { kind, message, .. }) => Err(explain(
-                Path::new(arguments.get(1).unwrap_or(&"")),
-                &kind,
-                &message,
-            )),
+            Ok(Answer::Error { kind, message, .. }) => {
+                Err(explain(Path::new(arguments.get(1).unwrap_or(&"")), &kind, &message))
+            }
             Ok(Answer::Ok(_)) => Err(cannot(&"it answered before it was asked")),
             Err(Trouble::Lost(what)) => Err(cannot(&what)),
             Err(Trouble::Sql { message, .. }) => Err(cannot(&message)),
@@ -136,24 +128,15 @@ impl Pipe {
         let mut line = request.to_string();
         line.push('\n');
         self.waiting = true;
-        self.stdin
-            .write_all(line.as_bytes())
-            .await
-            .map_err(|error| lost(&error))?;
+        self.stdin.write_all(line.as_bytes()).await.map_err(|error| lost(&error))?;
         self.stdin.flush().await.map_err(|error| lost(&error))?;
         let answer = self.read(patience).await?;
         self.waiting = false;
         match answer {
             Answer::Ok(value) => Ok(value),
-            Answer::Error {
-                kind,
-                message,
-                committed,
-            } => Err(Trouble::Sql {
-                kind,
-                message,
-                committed,
-            }),
+            Answer::Error { kind, message, committed } => {
+                Err(Trouble::Sql { kind, message, committed })
+            }
             Answer::Ready(_) => Err(lost(&"it answered another question")),
         }
     }
@@ -197,11 +180,7 @@ impl Pipe {
             let _ = self.stderr.read_to_end(&mut bytes);
             String::from_utf8_lossy(&bytes).trim().clone_into(&mut said);
         }
-        if said.is_empty() {
-            how
-        } else {
-            format!("{how}: {said}")
-        }
+        if said.is_empty() { how } else { format!("{how}: {said}") }
     }
 }
 
@@ -213,10 +192,7 @@ pub(super) struct SqlChild {
 
 impl SqlChild {
     pub(super) fn new(python: PathBuf) -> Self {
-        Self {
-            python,
-            pipe: Mutex::new(None),
-        }
+        Self { python, pipe: Mutex::new(None) }
     }
 
     pub(super) fn python(&self) -> &Path {
@@ -272,10 +248,7 @@ mod tests {
         let failure = failure.err().unwrap();
         assert_eq!(failure.kind, Kind::Usage);
         assert!(failure.message.contains("/nowhere/python"), "{failure}");
-        let failure = Pipe::start(Path::new("/bin/false"), &["sql"])
-            .await
-            .err()
-            .unwrap();
+        let failure = Pipe::start(Path::new("/bin/false"), &["sql"]).await.err().unwrap();
         assert!(failure.message.contains("ended with"), "{failure}");
     }
 

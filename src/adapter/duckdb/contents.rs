@@ -30,11 +30,7 @@ pub(super) fn mark(path: &Path) -> io::Result<String> {
     };
     let mut headers = Vec::new();
     File::open(path)?.take(HEADERS).read_to_end(&mut headers)?;
-    Ok(format!(
-        "{}, headers {}",
-        found.identity,
-        hex(&Sha256::digest(&headers))
-    ))
+    Ok(format!("{}, headers {}", found.identity, hex(&Sha256::digest(&headers))))
 }
 
 /// An inventory as the child answers it.
@@ -49,13 +45,7 @@ pub(super) struct Raw {
 pub(super) fn inventory(raw: Raw) -> Inventory {
     let mut found = Inventory::new();
     let mut add = |schema, identifier, kind, rows, content, definition| {
-        let relation = Relation {
-            kind,
-            columns: Vec::new(),
-            rows,
-            definition,
-            content,
-        };
+        let relation = Relation { kind, columns: Vec::new(), rows, definition, content };
         found.insert(Local { schema, identifier }, relation);
     };
     for (schema, name, rows, content) in raw.tables {

@@ -57,10 +57,7 @@ pub(super) fn copy(from: &File, to: &File, cancel: &Cancel) -> io::Result<()> {
     let mut in_kernel = true;
     while at < size {
         if cancel.0.load(Ordering::Relaxed) {
-            return Err(io::Error::new(
-                io::ErrorKind::Interrupted,
-                "the copy was given up",
-            ));
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "the copy was given up"));
         }
         at += piece(from, to, at, PIECE.min(size - at), &mut in_kernel)?;
     }
@@ -77,13 +74,7 @@ fn piece(from: &File, to: &File, at: u64, length: u64, in_kernel: &mut bool) -> 
     let ended = || io::Error::new(io::ErrorKind::UnexpectedEof, "the source became shorter");
     if *in_kernel {
         let wanted = usize::try_from(length).unwrap_or(usize::MAX);
-        match copy_file_range(
-            from,
-            Some(&mut at.clone()),
-            to,
-            Some(&mut at.clone()),
-            wanted,
-        ) {
+        match copy_file_range(from, Some(&mut at.clone()), to, Some(&mut at.clone()), wanted) {
             Ok(0) => return Err(ended()),
             Ok(copied) => return Ok(copied as u64),
             Err(Errno::XDEV | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL | Errno::PERM) => {

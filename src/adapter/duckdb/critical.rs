@@ -95,8 +95,7 @@ impl DuckDb {
 
     /// Exchanges live with the file of a slot.
     pub(super) async fn exchange(&self, live: &Path, other: &Path, fence: Token) -> Answer<()> {
-        self.cut_over(live, other, RenameFlags::EXCHANGE, fence)
-            .await
+        self.cut_over(live, other, RenameFlags::EXCHANGE, fence).await
     }
 
     /// Moves a slot's file to where live is to be, or live back; one of the two does not exist.

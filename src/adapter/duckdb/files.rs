@@ -126,9 +126,7 @@ pub(super) fn writer(path: &Path) -> io::Result<Option<Writer>> {
         offset_type: FlockOffsetType::Set,
     };
     let held = fcntl_getlk(&file, &wish)?;
-    Ok(held.map(|lock| Writer {
-        pid: lock.pid.map(rustix::process::Pid::as_raw_pid),
-    }))
+    Ok(held.map(|lock| Writer { pid: lock.pid.map(rustix::process::Pid::as_raw_pid) }))
 }
 
 /// Makes the names in a directory durable.
@@ -151,10 +149,7 @@ pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Whether the disk, or the quota, is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// An I/O error before anything happened.
@@ -252,14 +247,8 @@ mod tests {
         for (bytes, expected) in [
             (&b""[..], Format::Other),
             (b"SQLite format 3\0 and so on and on", Format::Other),
-            (
-                b"12345678DUCK\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-                Format::DuckDb,
-            ),
-            (
-                b"12345678DUCK\x64\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0",
-                Format::Encrypted,
-            ),
+            (b"12345678DUCK\x40\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", Format::DuckDb),
+            (b"12345678DUCK\x64\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0", Format::Encrypted),
         ] {
             fs::write(&file, bytes).unwrap();
             assert_eq!(format(&file).unwrap(), expected);

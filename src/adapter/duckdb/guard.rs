@@ -28,11 +28,7 @@ impl Guard {
     pub(super) async fn start(python: &Path, path: &Path) -> Outcome<Self> {
         let name = path.display().to_string();
         let (pipe, ready) = Pipe::start(python, &["guard", &name]).await?;
-        Ok(Self {
-            pipe,
-            path: path.to_path_buf(),
-            inode: ready.inode.unwrap_or(0),
-        })
+        Ok(Self { pipe, path: path.to_path_buf(), inode: ready.inode.unwrap_or(0) })
     }
 
     /// Whether it lives and holds this very file.
@@ -67,11 +63,7 @@ mod tests {
         let code = format!("import duckdb\n{code}");
         let out = Command::new(python).args(["-c", &code]).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if out.status.success() {
-            Ok(text(&out.stdout))
-        } else {
-            Err(text(&out.stderr))
-        }
+        if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
     }
 
     #[tokio::test]
@@ -120,10 +112,7 @@ mod tests {
         std::io::Read::read_exact(writer.stdout.as_mut().unwrap(), &mut ready).unwrap();
         let failure = Guard::start(&python, &file).await.err().unwrap();
         assert_eq!(failure.kind, Kind::Locked);
-        assert!(
-            failure.message.contains(&format!("PID {}", writer.id())),
-            "{failure}"
-        );
+        assert!(failure.message.contains(&format!("PID {}", writer.id())), "{failure}");
         drop(writer.stdin.take());
         writer.wait().unwrap();
     }

@@ -46,9 +46,7 @@ struct Marker {
 impl Home {
     /// The home of `live`, which need not exist yet.
     pub(super) fn of(live: &Path) -> Self {
-        Self {
-            directory: home_of_file(live),
-        }
+        Self { directory: home_of_file(live) }
     }
 
     pub(super) fn ledger(&self) -> PathBuf {
@@ -87,11 +85,7 @@ impl Home {
         let path = self.directory.join("lock");
         let open = || {
             self.create()?;
-            OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path)
         };
         let file = open().map_err(|error| files::refused("cannot open", &path, error))?;
         let began = Instant::now();
@@ -144,10 +138,7 @@ pub(super) fn marker_path(directory: &Path) -> PathBuf {
 
 /// Records that the slot directory was made for this very file.
 pub(super) fn write_marker(directory: &Path, identity: &Identity) -> io::Result<()> {
-    let marker = Marker {
-        v: 1,
-        identity: identity.clone(),
-    };
+    let marker = Marker { v: 1, identity: identity.clone() };
     let mut text = serde_json::to_vec(&marker)?;
     text.push(b'\n');
     files::write_durably(&marker_path(directory), &text)
@@ -156,9 +147,7 @@ pub(super) fn write_marker(directory: &Path, identity: &Identity) -> io::Result<
 /// The file the slot directory was made for. A marker that is missing or damaged proves nothing.
 pub(super) fn read_marker(directory: &Path) -> Option<Identity> {
     let text = fs::read(marker_path(directory)).ok()?;
-    serde_json::from_slice::<Marker>(&text)
-        .ok()
-        .map(|marker| marker.identity)
+    serde_json::from_slice::<Marker>(&text).ok().map(|marker| marker.identity)
 }
 
 #[cfg(test)]
@@ -197,10 +186,7 @@ mod tests {
     fn only_directories_inside_the_home_are_slots() {
         let (_dir, home) = home();
         let inside = home.directory.join("r1/shop.duckdb");
-        assert!(
-            home.slot_directory(&SlotName(inside.display().to_string()))
-                .is_ok()
-        );
+        assert!(home.slot_directory(&SlotName(inside.display().to_string())).is_ok());
         for outside in ["/data/shop.duckdb", "shop.duckdb", "/"] {
             assert!(home.slot_directory(&outside.into()).is_err());
         }

@@ -34,11 +34,7 @@ pub(super) struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self {
-            v: VERSION,
-            token: 0,
-            holder: None,
-        }
+        Self { v: VERSION, token: 0, holder: None }
     }
 }
 
@@ -90,20 +86,15 @@ pub(super) fn fence(home: &Home, token: Token) -> Answer<()> {
     let state = read(home)?;
     match state.holder {
         Some(holder) if holder.token == token => Ok(()),
-        holder => Err(PortError::Refused(lost(
-            token,
-            holder.as_ref(),
-            state.token,
-        ))),
+        holder => Err(PortError::Refused(lost(token, holder.as_ref(), state.token))),
     }
 }
 
 fn lost(token: Token, holder: Option<&Lease>, last: u64) -> Failure {
     let message = match holder {
-        Some(holder) => format!(
-            "this run no longer has the lease: {} has taken it",
-            describe(holder)
-        ),
+        Some(holder) => {
+            format!("this run no longer has the lease: {} has taken it", describe(holder))
+        }
         None => format!(
             "this run no longer has the lease: it was given back (token {}, the last one given \
              out is {last})",
@@ -119,10 +110,8 @@ fn lost(token: Token, holder: Option<&Lease>, last: u64) -> Failure {
 /// `deploy by ada on laptop, run 4f2a, since … until … unless renewed, because: …`.
 pub(super) fn describe(lease: &Lease) -> String {
     let time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Secs, true);
-    let why = lease
-        .reason
-        .as_ref()
-        .map_or_else(String::new, |reason| format!(", because: {reason}"));
+    let why =
+        lease.reason.as_ref().map_or_else(String::new, |reason| format!(", because: {reason}"));
     format!(
         "{} by {}, run {}, since {} until {} unless renewed{why}",
         lease.verb,
@@ -141,11 +130,8 @@ pub(super) fn taken(holder: &Lease) -> Failure {
     } else {
         "wait for it to end (`switchback status` shows it), then run the same command again"
     };
-    Failure::new(
-        Kind::Locked,
-        format!("another run has the lease: {}", describe(holder)),
-    )
-    .next(next)
+    Failure::new(Kind::Locked, format!("another run has the lease: {}", describe(holder)))
+        .next(next)
 }
 
 /// Whether a rollback may take the lease from this holder.
@@ -178,11 +164,7 @@ fn is_dead(home: &Home, token: Token) -> bool {
 pub(super) fn come_alive(home: &Home, token: Token) -> Answer<File> {
     let path = home.alive(token.0);
     let hold = || -> io::Result<File> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .open(&path)?;
+        let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(file)
     };

@@ -35,12 +35,7 @@ impl FileLedger {
     /// [`crate::domain::journal::Actor`] has it. Creates nothing.
     #[must_use]
     pub fn open(live: &Path, host: impl Into<String>, clock: Rc<dyn Clock>) -> Self {
-        Self {
-            home: Home::of(live),
-            host: host.into(),
-            clock,
-            alive: RefCell::new(None),
-        }
+        Self { home: Home::of(live), host: host.into(), clock, alive: RefCell::new(None) }
     }
 
     fn scan(&self) -> Answer<Scan> {
@@ -226,10 +221,7 @@ fn scan(bytes: &[u8]) -> Result<Scan, Damage> {
     let mut scan = Scan::default();
     let mut start = 0;
     while start < bytes.len() {
-        let end = bytes[start..]
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .map(|at| start + at);
+        let end = bytes[start..].iter().position(|byte| *byte == b'\n').map(|at| start + at);
         let line = &bytes[start..end.unwrap_or(bytes.len())];
         let next = end.map_or(bytes.len(), |end| end + 1);
         let number = scan.records.len() + 1;
@@ -260,10 +252,7 @@ fn parse(line: &[u8], number: usize) -> Result<Record, Option<Damage>> {
     let damage = |what: String| Some(Damage::Line(number, what));
     let record = Record::deserialize(value).map_err(|error| damage(error.to_string()))?;
     if record.seq != number as u64 {
-        return Err(damage(format!(
-            "it is number {}, lines are missing",
-            record.seq
-        )));
+        return Err(damage(format!("it is number {}, lines are missing", record.seq)));
     }
     Ok(record)
 }

@@ -17,11 +17,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self {
-            live: dir.path().join("shop.duckdb"),
-            _dir: dir,
-            clock: HandClock::new(),
-        }
+        Self { live: dir.path().join("shop.duckdb"), _dir: dir, clock: HandClock::new() }
     }
 
     /// Another process, as far as files and locks can tell.
@@ -39,9 +35,7 @@ fn draft(token: Option<Token>, reason: &str) -> Draft {
         operation: "run-1".into(),
         token,
         by: actor("ada", "here"),
-        entry: Entry::Held {
-            reason: reason.into(),
-        },
+        entry: Entry::Held { reason: reason.into() },
     }
 }
 
@@ -135,13 +129,7 @@ async fn the_second_run_is_told_whose_the_lease_is() {
     let lease = one.acquire(claim("deploy", "here", false)).await.unwrap();
     assert_eq!(lease.token, Token(1));
     let said = locked(two.acquire(claim("deploy", "here", false)).await);
-    for part in [
-        "deploy by ada on here",
-        "run-1",
-        "since",
-        "until",
-        "tuesday",
-    ] {
+    for part in ["deploy by ada on here", "run-1", "since", "until", "tuesday"] {
         assert!(said.contains(part), "{said}");
     }
     assert_eq!(two.lease().await.unwrap(), Some(lease));
@@ -151,10 +139,7 @@ async fn the_second_run_is_told_whose_the_lease_is() {
 async fn the_token_grows_across_releases_and_even_a_lost_lease_file() {
     let place = Place::new();
     let ledger = place.ledger();
-    let first = ledger
-        .acquire(claim("deploy", "here", false))
-        .await
-        .unwrap();
+    let first = ledger.acquire(claim("deploy", "here", false)).await.unwrap();
     ledger.append(draft(Some(first.token), "a")).await.unwrap();
     ledger.release(first.token).await.unwrap();
     ledger.release(first.token).await.unwrap();
@@ -162,10 +147,7 @@ async fn the_token_grows_across_releases_and_even_a_lost_lease_file() {
     assert!(!Home::of(&place.live).alive(1).exists());
     locked(ledger.append(draft(Some(first.token), "b")).await);
     fs::remove_file(Home::of(&place.live).lease()).unwrap();
-    let second = ledger
-        .acquire(claim("deploy", "here", false))
-        .await
-        .unwrap();
+    let second = ledger.acquire(claim("deploy", "here", false)).await.unwrap();
     assert_eq!(second.token, Token(2));
 }
 
@@ -211,14 +193,8 @@ async fn a_dead_holder_on_this_host_leaves_the_lease_free_and_one_elsewhere_does
 async fn a_rollback_outranks_a_living_deploy_but_not_another_rollback() {
     let place = Place::new();
     let (deploy, rollback, other) = (place.ledger(), place.ledger(), place.ledger());
-    let lost = deploy
-        .acquire(claim("deploy", "here", false))
-        .await
-        .unwrap();
-    let held = rollback
-        .acquire(claim("rollback", "here", true))
-        .await
-        .unwrap();
+    let lost = deploy.acquire(claim("deploy", "here", false)).await.unwrap();
+    let held = rollback.acquire(claim("rollback", "here", true)).await.unwrap();
     locked(deploy.renew(lost.token, TTL).await);
     let said = locked(other.acquire(claim("rollback", "here", true)).await);
     assert!(said.contains("rollback by ada"), "{said}");
@@ -230,10 +206,9 @@ async fn a_damaged_or_newer_lease_is_named() {
     let place = Place::new();
     let ledger = place.ledger();
     ledger.append(draft(None, "a")).await.unwrap();
-    for (text, says) in [
-        ("{", "lease.json"),
-        ("{\"v\":9,\"token\":1,\"holder\":null}", "newer Switchback"),
-    ] {
+    for (text, says) in
+        [("{", "lease.json"), ("{\"v\":9,\"token\":1,\"holder\":null}", "newer Switchback")]
+    {
         fs::write(Home::of(&place.live).lease(), text).unwrap();
         let error = ledger.lease().await.unwrap_err().to_string();
         assert!(error.contains(says), "{error}");

@@ -33,10 +33,7 @@ impl LiveFile {
     /// The file's name without its directory.
     #[must_use]
     pub fn file_name(&self) -> &str {
-        self.path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default() // `resolve` refuses names that are not text
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default() // `resolve` refuses names that are not text
     }
 
     /// Every path under which a client may have opened it.
@@ -71,11 +68,7 @@ pub fn resolve(text: &str, cwd: &Path, home: Option<&Path>) -> Outcome<LiveFile>
             path.display()
         )));
     };
-    let live = LiveFile {
-        database: database_name(name),
-        path: directory.join(name),
-        links,
-    };
+    let live = LiveFile { database: database_name(name), path: directory.join(name), links };
     refuse_special(text, &live.path)?;
     refuse_other_name(text, &given, &live)?;
     Ok(live)
@@ -83,9 +76,7 @@ pub fn resolve(text: &str, cwd: &Path, home: Option<&Path>) -> Outcome<LiveFile>
 
 fn refuse_remote(text: &str) -> Outcome<()> {
     let wrong = |what: &str| {
-        Err(Failure::usage(format!(
-            "the profile's `path: {text}` is {what}; {ALLOWED}"
-        )))
+        Err(Failure::usage(format!("the profile's `path: {text}` is {what}; {ALLOWED}")))
     };
     if text.is_empty() {
         return Err(Failure::usage(format!(
@@ -122,9 +113,7 @@ fn refuse_remote(text: &str) -> Outcome<()> {
 /// As RFC 3986 and DuckDB's extension prefixes have it, so that no address slips through.
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_'))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_'))
 }
 
 fn expand_home(text: &str, home: Option<&Path>) -> Outcome<PathBuf> {
@@ -153,10 +142,7 @@ fn follow(given: &Path) -> Outcome<(PathBuf, Vec<PathBuf>)> {
     let mut links = Vec::new();
     while fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
         let target = fs::read_link(&path).map_err(|error| {
-            Failure::usage(format!(
-                "the link {} cannot be read: {error}",
-                path.display()
-            ))
+            Failure::usage(format!("the link {} cannot be read: {error}", path.display()))
         })?;
         let next = path.parent().unwrap_or(Path::new("/")).join(target);
         links.push(path);
@@ -201,9 +187,7 @@ fn refuse_special(text: &str, path: &Path) -> Outcome<()> {
     } else {
         return Ok(());
     };
-    Err(Failure::usage(format!(
-        "the profile's `path: {text}` is {what}; {ALLOWED}"
-    )))
+    Err(Failure::usage(format!("the profile's `path: {text}` is {what}; {ALLOWED}")))
 }
 
 /// A view's text names the database (DuckDB 1.x), and the build has the *file's* name: under a

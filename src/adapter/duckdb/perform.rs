@@ -38,12 +38,11 @@ impl DuckDb {
             }
             Effect::Sql { slot, text } => self.stamp_slot(slot, text, fence).await,
             Effect::Guard { slot } if slot.as_path() == self.live.path => self.hold().await,
-            Effect::RefuseWal { slots } => slots
-                .iter()
-                .try_for_each(|slot| self.refuse_wals(slot.as_path())),
+            Effect::RefuseWal { slots } => {
+                slots.iter().try_for_each(|slot| self.refuse_wals(slot.as_path()))
+            }
             Effect::Exchange { left, right } => {
-                self.exchange(Path::new(left), Path::new(right), fence)
-                    .await
+                self.exchange(Path::new(left), Path::new(right), fence).await
             }
             Effect::PlaceNew { from, to } => {
                 self.place_new(Path::new(from), Path::new(to), fence).await
@@ -92,10 +91,7 @@ impl DuckDb {
         let began = Instant::now();
         loop {
             let found = slots::is_marked(path, &stat);
-            match self
-                .execute(path, text, stat.identity.as_str(), found)
-                .await
-            {
+            match self.execute(path, text, stat.identity.as_str(), found).await {
                 Err(PortError::Refused(failure)) if failure.kind == Kind::Locked => {
                     if began.elapsed() < PATIENCE {
                         tokio::time::sleep(PAUSE).await;
@@ -111,12 +107,7 @@ impl DuckDb {
     }
 
     async fn let_go_of(&self, inode: u64) {
-        let on_it = self
-            .guard
-            .lock()
-            .await
-            .as_ref()
-            .is_some_and(|g| g.is_on(inode));
+        let on_it = self.guard.lock().await.as_ref().is_some_and(|g| g.is_on(inode));
         if on_it {
             self.let_go().await;
         }
@@ -127,14 +118,10 @@ impl DuckDb {
     async fn stamp_a_copy(&self, path: &Path, text: &str, fence: Token) -> Answer<()> {
         let directory = self.home.slot_directory(&slots::slot(path))?;
         let cannot = |error| files::refused("cannot copy", path, error);
-        let before = files::stat(path)
-            .map_err(cannot)?
-            .map(|found| found.identity);
+        let before = files::stat(path).map_err(cannot)?.map(|found| found.identity);
         slots::refuse_wal(path)?;
-        let new = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempfile_in(&directory)
-            .map_err(cannot)?;
+        let new =
+            tempfile::Builder::new().prefix(".new-").tempfile_in(&directory).map_err(cannot)?;
         let source = std::fs::File::open(path).map_err(cannot)?;
         let target = new.reopen().map_err(cannot)?;
         let cancel = copy::Cancel::default();
@@ -145,18 +132,13 @@ impl DuckDb {
             .map_err(cannot)?;
         access::copy(path, new.path())?;
         let stat = files::stat(new.path()).map_err(cannot)?;
-        let identity = stat
-            .ok_or_else(|| cannot(std::io::ErrorKind::NotFound.into()))?
-            .identity;
-        self.execute(new.path(), text, identity.as_str(), false)
-            .await?;
+        let identity = stat.ok_or_else(|| cannot(std::io::ErrorKind::NotFound.into()))?.identity;
+        self.execute(new.path(), text, identity.as_str(), false).await?;
         let _lock = self.home.lock().await?;
         lease::fence(&self.home, fence)?;
         slots::refuse_wal(path)?;
         slots::refuse_writer(path)?;
-        let now = files::stat(path)
-            .map_err(cannot)?
-            .map(|found| found.identity);
+        let now = files::stat(path).map_err(cannot)?.map(|found| found.identity);
         if now != before {
             return Err(cannot(std::io::Error::other("it was replaced meanwhile")));
         }
@@ -173,14 +155,12 @@ impl DuckDb {
         });
         match self.sql.ask(&request, self.query_timeout).await? {
             Ok(_) => Ok(()),
-            Err(Trouble::Sql {
-                kind,
-                message,
-                committed: false,
-            }) => Err(words::explain(path, &kind, &message).into()),
-            Err(Trouble::Sql { message, .. } | Trouble::Lost(message)) => Err(PortError::Unknown(
-                anyhow::anyhow!("writing to {}: {message}", path.display()),
-            )),
+            Err(Trouble::Sql { kind, message, committed: false }) => {
+                Err(words::explain(path, &kind, &message).into())
+            }
+            Err(Trouble::Sql { message, .. } | Trouble::Lost(message)) => {
+                Err(PortError::Unknown(anyhow::anyhow!("writing to {}: {message}", path.display())))
+            }
         }
     }
 }

@@ -84,11 +84,7 @@ fn refuse_mount_and_links(path: &Path, found: &Stat, around: &Stat) -> Outcome<(
 
 /// The directory itself, or the nearest above it that exists: where it would be made.
 fn nearest(directory: &Path) -> PathBuf {
-    directory
-        .ancestors()
-        .find(|place| place.is_dir())
-        .unwrap_or(directory)
-        .to_path_buf()
+    directory.ancestors().find(|place| place.is_dir()).unwrap_or(directory).to_path_buf()
 }
 
 /// Exchanges two files of no meaning where the real ones will be exchanged.

@@ -14,31 +14,15 @@ const ADOPTED: u32 = 0;
 /// The effects of a step; dbt's own are the engine's to add.
 pub(super) fn effects(step: &Step, allow_wal: bool) -> Vec<Effect> {
     match step {
-        Step::Drop { slots, .. } => slots
-            .iter()
-            .map(|slot| Effect::RemoveSlot { slot: slot.clone() })
-            .collect(),
-        Step::Clone {
-            pairs,
-            release,
-            attempt,
-            from_nothing,
-        } => each(pairs, |pair| {
-            let stamped = sql(
-                &pair.other,
-                stamp::write(*release, *attempt, Seal::Building),
-            );
+        Step::Drop { slots, .. } => {
+            slots.iter().map(|slot| Effect::RemoveSlot { slot: slot.clone() }).collect()
+        }
+        Step::Clone { pairs, release, attempt, from_nothing } => each(pairs, |pair| {
+            let stamped = sql(&pair.other, stamp::write(*release, *attempt, Seal::Building));
             clone(pair, stamped, *from_nothing, allow_wal)
         }),
-        Step::Seal {
-            pairs,
-            release,
-            attempt,
-        } => each(pairs, |pair| {
-            vec![sql(
-                &pair.other,
-                stamp::write(*release, *attempt, Seal::Sealed),
-            )]
+        Step::Seal { pairs, release, attempt } => each(pairs, |pair| {
+            vec![sql(&pair.other, stamp::write(*release, *attempt, Seal::Sealed))]
         }),
         Step::SyncGrants { pairs } => each(pairs, |pair| vec![access(pair)]),
         Step::Verify { pairs } => each(pairs, |pair| {
@@ -49,27 +33,15 @@ pub(super) fn effects(step: &Step, allow_wal: bool) -> Vec<Effect> {
             let what = format!("{} against what it was when it was copied", pair.live);
             vec![guard(pair), Effect::Inspect { what }]
         }),
-        Step::Swap {
-            pairs, displaces, ..
-        } => each(pairs, |pair| match displaces {
+        Step::Swap { pairs, displaces, .. } => each(pairs, |pair| match displaces {
             Some(_) => exchange(pair),
             None => vec![refuse_wal(pair), place(&pair.other, &pair.live)],
         }),
-        Step::SwapBack {
-            pairs, publishes, ..
-        } => each(pairs, |pair| match publishes {
+        Step::SwapBack { pairs, publishes, .. } => each(pairs, |pair| match publishes {
             Some(_) => exchange(pair),
-            None => vec![
-                guard(pair),
-                refuse_wal(pair),
-                place(&pair.live, &pair.other),
-            ],
+            None => vec![guard(pair), refuse_wal(pair), place(&pair.live, &pair.other)],
         }),
-        Step::Keep {
-            kept,
-            release,
-            adopt,
-        } => kept
+        Step::Keep { kept, release, adopt } => kept
             .iter()
             .flat_map(|one| {
                 let stamped =
@@ -86,69 +58,43 @@ fn each(pairs: &[Pair], effects: impl Fn(&Pair) -> Vec<Effect>) -> Vec<Effect> {
 }
 
 fn clone(pair: &Pair, stamped: Effect, from_nothing: bool, allow_wal: bool) -> Vec<Effect> {
-    let create = Effect::CreateFile {
-        path: pair.other.to_string(),
-    };
+    let create = Effect::CreateFile { path: pair.other.to_string() };
     if from_nothing {
         return vec![create, stamped];
     }
     let absorb = allow_wal.then(|| sql(&pair.live, stamp::ABSORB.to_owned()));
-    let copy = Effect::CopyFile {
-        from: pair.live.to_string(),
-        to: pair.other.to_string(),
-    };
-    absorb
-        .into_iter()
-        .chain([guard(pair), create, copy, access(pair), stamped])
-        .collect()
+    let copy = Effect::CopyFile { from: pair.live.to_string(), to: pair.other.to_string() };
+    absorb.into_iter().chain([guard(pair), create, copy, access(pair), stamped]).collect()
 }
 
 fn exchange(pair: &Pair) -> Vec<Effect> {
-    let exchange = Effect::Exchange {
-        left: pair.live.to_string(),
-        right: pair.other.to_string(),
-    };
+    let exchange = Effect::Exchange { left: pair.live.to_string(), right: pair.other.to_string() };
     vec![guard(pair), refuse_wal(pair), exchange]
 }
 
 fn guard(pair: &Pair) -> Effect {
-    Effect::Guard {
-        slot: pair.live.clone(),
-    }
+    Effect::Guard { slot: pair.live.clone() }
 }
 
 fn refuse_wal(pair: &Pair) -> Effect {
-    Effect::RefuseWal {
-        slots: vec![pair.live.clone(), pair.other.clone()],
-    }
+    Effect::RefuseWal { slots: vec![pair.live.clone(), pair.other.clone()] }
 }
 
 fn access(pair: &Pair) -> Effect {
-    Effect::CopyAccess {
-        from: pair.live.to_string(),
-        to: pair.other.to_string(),
-    }
+    Effect::CopyAccess { from: pair.live.to_string(), to: pair.other.to_string() }
 }
 
 fn place(from: &SlotName, to: &SlotName) -> Effect {
-    Effect::PlaceNew {
-        from: from.to_string(),
-        to: to.to_string(),
-    }
+    Effect::PlaceNew { from: from.to_string(), to: to.to_string() }
 }
 
 fn sql(slot: &SlotName, text: String) -> Effect {
-    Effect::Sql {
-        slot: slot.clone(),
-        text,
-    }
+    Effect::Sql { slot: slot.clone(), text }
 }
 
 fn moved(kept: &Kept) -> Option<Effect> {
-    (kept.from != kept.to).then(|| Effect::MoveSlot {
-        from: kept.from.clone(),
-        to: kept.to.clone(),
-    })
+    (kept.from != kept.to)
+        .then(|| Effect::MoveSlot { from: kept.from.clone(), to: kept.to.clone() })
 }
 
 #[cfg(test)]
@@ -164,35 +110,20 @@ mod tests {
     }
 
     fn text(step: &Step, allow_wal: bool) -> String {
-        let lines: Vec<_> = effects(step, allow_wal)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let lines: Vec<_> = effects(step, allow_wal).iter().map(ToString::to_string).collect();
         lines.join("\n").replace("/d/.switchback/shop.db", "~")
     }
 
     fn verbs(step: &Step, allow_wal: bool) -> Vec<String> {
-        let first = |line: &str| {
-            line.split_whitespace()
-                .next()
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let first = |line: &str| line.split_whitespace().next().unwrap_or_default().to_owned();
         text(step, allow_wal).lines().map(first).collect()
     }
 
     #[test]
     fn a_clone_is_guarded_first_and_stamped_last() {
-        let mut step = Step::Clone {
-            pairs: pairs(),
-            release: ReleaseId(2),
-            attempt: 1,
-            from_nothing: false,
-        };
-        assert_eq!(
-            verbs(&step, false),
-            ["guard", "create", "copy", "access", "sql"]
-        );
+        let mut step =
+            Step::Clone { pairs: pairs(), release: ReleaseId(2), attempt: 1, from_nothing: false };
+        assert_eq!(verbs(&step, false), ["guard", "create", "copy", "access", "sql"]);
         assert_eq!(verbs(&step, true)[..2], ["sql", "guard"]);
         assert!(text(&step, true).starts_with("sql       CHECKPOINT   -- in /d/shop.db\n"));
         if let Step::Clone { from_nothing, .. } = &mut step {
@@ -203,16 +134,9 @@ mod tests {
 
     #[test]
     fn every_cutover_looks_for_logs_right_before() {
-        let swap = |displaces| Step::Swap {
-            pairs: pairs(),
-            publishes: ReleaseId(2),
-            displaces,
-        };
-        let back = |publishes| Step::SwapBack {
-            pairs: pairs(),
-            publishes,
-            displaces: ReleaseId(2),
-        };
+        let swap = |displaces| Step::Swap { pairs: pairs(), publishes: ReleaseId(2), displaces };
+        let back =
+            |publishes| Step::SwapBack { pairs: pairs(), publishes, displaces: ReleaseId(2) };
         let one = Some(ReleaseId(1));
         assert_eq!(verbs(&swap(one), false), ["guard", "require", "exchange"]);
         assert_eq!(verbs(&back(one), false), ["guard", "require", "exchange"]);
@@ -247,14 +171,8 @@ mod tests {
             slots: vec!["/d/.switchback/shop.db/build_r2/shop.db".into()],
         };
         assert_eq!(verbs(&drop, false), ["remove"]);
-        assert_eq!(
-            verbs(&Step::Drift { pairs: pairs() }, false),
-            ["guard", "inspect"]
-        );
-        assert_eq!(
-            verbs(&Step::SyncGrants { pairs: pairs() }, false),
-            ["access"]
-        );
+        assert_eq!(verbs(&Step::Drift { pairs: pairs() }, false), ["guard", "inspect"]);
+        assert_eq!(verbs(&Step::SyncGrants { pairs: pairs() }, false), ["access"]);
         assert!(effects(&Step::Check { commands: vec![] }, false).is_empty());
     }
 }

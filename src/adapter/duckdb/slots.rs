@@ -63,30 +63,15 @@ pub(super) fn refuse_writer(path: &Path) -> Answer<()> {
     let held = files::writer(path).map_err(|e| files::refused("cannot look at", path, e))?;
     let Some(writer) = held else { return Ok(()) };
     let (who, look) = writer.pid.map_or_else(
-        || {
-            (
-                String::new(),
-                format!("see who has it open with `fuser -v '{}'`", path.display()),
-            )
-        },
-        |pid| {
-            (
-                format!(" (PID {pid})"),
-                format!("see what it is with `ps -fp {pid}`"),
-            )
-        },
+        || (String::new(), format!("see who has it open with `fuser -v '{}'`", path.display())),
+        |pid| (format!(" (PID {pid})"), format!("see what it is with `ps -fp {pid}`")),
     );
     Err(PortError::Refused(
         Failure::new(
             Kind::Locked,
-            format!(
-                "{} is being written by another process{who}",
-                path.display()
-            ),
+            format!("{} is being written by another process{who}", path.display()),
         )
-        .next(format!(
-            "{look}; when it has ended, run the same command again"
-        )),
+        .next(format!("{look}; when it has ended, run the same command again")),
     ))
 }
 
@@ -123,9 +108,7 @@ impl DuckDb {
             Some(found) if is_marked(path, &found) => {
                 refuse_writer(path)?;
                 let file = OpenOptions::new().write(true).open(path).map_err(cannot)?;
-                file.set_len(0)
-                    .and_then(|()| file.sync_all())
-                    .map_err(cannot)
+                file.set_len(0).and_then(|()| file.sync_all()).map_err(cannot)
             }
             Some(_) => Err(not_ours(path, "emptied")),
             None => self.create_new(&directory, path).map_err(cannot),
@@ -143,16 +126,8 @@ impl DuckDb {
         }
         // Nobody may read a copy of production before it has production's access rules; a first
         // release has none to wait for.
-        let mode = if self.live.path.exists() {
-            0o600
-        } else {
-            0o666
-        };
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&creating)?;
+        let mode = if self.live.path.exists() { 0o600 } else { 0o666 };
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&creating)?;
         file.sync_all()?;
         let stat = files::stat(&creating)?.ok_or(io::ErrorKind::NotFound)?;
         home::write_marker(directory, &stat.identity)?;
@@ -210,10 +185,7 @@ impl DuckDb {
         to: &SlotName,
         fence: Token,
     ) -> Answer<()> {
-        let (old, new) = (
-            self.home.slot_directory(from)?,
-            self.home.slot_directory(to)?,
-        );
+        let (old, new) = (self.home.slot_directory(from)?, self.home.slot_directory(to)?);
         let _lock = self.home.lock().await?;
         lease::fence(&self.home, fence)?;
         let cannot = |error| files::refused("cannot rename", &old, error);
@@ -255,9 +227,7 @@ impl DuckDb {
         };
         let _lock = self.home.lock().await?;
         lease::fence(&self.home, fence)?;
-        let now = files::stat(path)
-            .map_err(cannot)?
-            .map(|found| found.identity);
+        let now = files::stat(path).map_err(cannot)?.map(|found| found.identity);
         if now != proved {
             return Err(not_ours(path, "removed"));
         }
@@ -273,12 +243,9 @@ impl DuckDb {
         let content = observed.content(slot);
         match (content.own_stamp(), content) {
             (Some(stamp), _) => Ok(stamp.identity.clone()),
-            (None, crate::domain::slot::Content::Busy { reason }) => {
-                Err(PortError::Refused(Failure::new(
-                    Kind::Locked,
-                    format!("{slot} cannot be removed now: {reason}"),
-                )))
-            }
+            (None, crate::domain::slot::Content::Busy { reason }) => Err(PortError::Refused(
+                Failure::new(Kind::Locked, format!("{slot} cannot be removed now: {reason}")),
+            )),
             (None, _) => Err(not_ours(slot.as_path(), "removed")),
         }
     }

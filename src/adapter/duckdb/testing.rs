@@ -23,9 +23,7 @@ pub(super) struct HandClock(Cell<DateTime<Utc>>);
 
 impl HandClock {
     pub(super) fn new() -> Rc<Self> {
-        Rc::new(Self(Cell::new(
-            DateTime::from_timestamp(1_790_000_000, 0).unwrap(),
-        )))
+        Rc::new(Self(Cell::new(DateTime::from_timestamp(1_790_000_000, 0).unwrap())))
     }
 
     pub(super) fn forward(&self, seconds: i64) {
@@ -40,11 +38,7 @@ impl Clock for HandClock {
 }
 
 pub(super) fn actor(name: &str, host: &str) -> Actor {
-    Actor {
-        name: name.into(),
-        run_url: None,
-        host: host.into(),
-    }
+    Actor { name: name.into(), run_url: None, host: host.into() }
 }
 
 /// The Python with duckdb to test with; `None`, said loudly, where none is named.
@@ -86,15 +80,7 @@ impl World {
         let ledger = FileLedger::open(&live, "here", clock.clone());
         let lease = ledger.acquire(claim("deploy")).await.unwrap();
         let duck = open(&live, &python, allow_wal);
-        Some(Self {
-            dir,
-            live,
-            duck,
-            ledger,
-            fence: lease.token,
-            clock,
-            python,
-        })
+        Some(Self { dir, live, duck, ledger, fence: lease.token, clock, python })
     }
 
     /// A production that dbt alone built: a table of three rows and a view on it.
@@ -122,11 +108,7 @@ impl World {
             .output()
             .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        if out.status.success() {
-            Ok(text(&out.stdout))
-        } else {
-            Err(text(&out.stderr))
-        }
+        if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
     }
 
     /// Another process that keeps a file open until it is dropped.
@@ -142,12 +124,7 @@ impl World {
             .spawn()
             .unwrap();
         let mut ready = [0; 5];
-        child
-            .stdout
-            .as_mut()
-            .unwrap()
-            .read_exact(&mut ready)
-            .unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
         Elsewhere(child)
     }
 
@@ -155,11 +132,7 @@ impl World {
     pub(super) fn crash_writing(&self, file: &Path) {
         let code = "import duckdb,sys,os\nc=duckdb.connect(sys.argv[1])\n\
                     c.execute('INSERT INTO t VALUES (1000)')\nos._exit(9)";
-        std::process::Command::new(&self.python)
-            .args(["-c", code])
-            .arg(file)
-            .status()
-            .unwrap();
+        std::process::Command::new(&self.python).args(["-c", code]).arg(file).status().unwrap();
         assert!(!files::wals(file).is_empty());
     }
 
@@ -180,10 +153,7 @@ impl World {
     }
 
     pub(super) fn pairs(&self, other: SlotName) -> Vec<Pair> {
-        vec![Pair {
-            live: self.live_slot(),
-            other,
-        }]
+        vec![Pair { live: self.live_slot(), other }]
     }
 
     pub(super) async fn perform(&self, step: &Step) -> Answer<()> {
@@ -215,11 +185,7 @@ impl World {
 
     pub(super) fn keep_step(&self, from: SlotName, release: u32, adopt: bool) -> Step {
         Step::Keep {
-            kept: vec![Kept {
-                live: self.live_slot(),
-                from,
-                to: self.archive(release),
-            }],
+            kept: vec![Kept { live: self.live_slot(), from, to: self.archive(release) }],
             release: ReleaseId(release),
             adopt,
         }
@@ -227,16 +193,10 @@ impl World {
 
     /// Clone, a "dbt" that runs `sql`, seal.
     pub(super) async fn make(&self, release: u32, from_nothing: bool, sql: &str) {
-        self.perform(&self.clone_step(release, from_nothing))
-            .await
-            .unwrap();
+        self.perform(&self.clone_step(release, from_nothing)).await.unwrap();
         let build = self.build(release);
         self.sql(build.as_path(), sql);
-        let seal = Step::Seal {
-            pairs: self.pairs(build),
-            release: ReleaseId(release),
-            attempt: 1,
-        };
+        let seal = Step::Seal { pairs: self.pairs(build), release: ReleaseId(release), attempt: 1 };
         self.perform(&seal).await.unwrap();
     }
 
@@ -245,11 +205,7 @@ impl World {
     }
 
     pub(super) async fn released(&self, slot: &SlotName) -> Option<u32> {
-        self.observe()
-            .await
-            .content(slot)
-            .release()
-            .map(|release| release.0)
+        self.observe().await.content(slot).release().map(|release| release.0)
     }
 }
 

@@ -112,14 +112,10 @@ impl DuckDb {
         loop {
             let before = self.list()?;
             let mut observed = Observation::default();
-            observed
-                .slots
-                .insert(self.slots[0].clone(), Content::Absent);
+            observed.slots.insert(self.slots[0].clone(), Content::Absent);
             let stamps = self.stamps(&before).await?;
             for (found, seen) in before.iter().zip(stamps) {
-                observed
-                    .slots
-                    .insert(found.slot.clone(), self.content(found, seen)?);
+                observed.slots.insert(found.slot.clone(), self.content(found, seen)?);
             }
             tries += 1;
             if tries == 3 || same(&before, &self.list()?) {
@@ -145,9 +141,8 @@ impl DuckDb {
     /// damaged that reading it ends the child.
     async fn stamps(&self, all: &[Found]) -> Answer<Vec<Seen>> {
         let mut seen: Vec<Seen> = all.iter().map(|found| look(found.slot.as_path())).collect();
-        let readable: Vec<usize> = (0..all.len())
-            .filter(|n| matches!(seen[*n], Seen::Stamp(_)))
-            .collect();
+        let readable: Vec<usize> =
+            (0..all.len()).filter(|n| matches!(seen[*n], Seen::Stamp(_))).collect();
         let mut groups = vec![readable];
         while let Some(group) = groups.pop() {
             if group.is_empty() {
@@ -256,9 +251,7 @@ fn look(path: &Path) -> Seen {
 }
 
 fn busy(reason: &str) -> Content {
-    Content::Busy {
-        reason: reason.to_owned(),
-    }
+    Content::Busy { reason: reason.to_owned() }
 }
 
 fn no_database(path: &Path, size: u64) -> Failure {
@@ -267,18 +260,14 @@ fn no_database(path: &Path, size: u64) -> Failure {
         return Failure::usage(format!(
             "{path} is empty (0 bytes), which DuckDB does not accept as a database"
         ))
-        .next(format!(
-            "remove it (`rm '{path}'`): the first deploy creates it"
-        ));
+        .next(format!("remove it (`rm '{path}'`): the first deploy creates it"));
     }
     Failure::usage(format!("{path} is not a DuckDB file")).next("correct `path` in profiles.yml")
 }
 
 fn same(before: &[Found], after: &[Found]) -> bool {
     let key = |all: &[Found]| -> Vec<_> {
-        all.iter()
-            .map(|found| (found.slot.clone(), found.stat.identity.clone()))
-            .collect()
+        all.iter().map(|found| (found.slot.clone(), found.stat.identity.clone())).collect()
     };
     key(before) == key(after)
 }
@@ -298,17 +287,12 @@ impl Warehouse for DuckDb {
     }
 
     fn placement(&self) -> Placement {
-        Placement::File {
-            database: self.live.database.clone(),
-        }
+        Placement::File { database: self.live.database.clone() }
     }
 
     fn redirect(&self, pairs: &[Pair]) -> Redirect {
         let build = pairs.first().map(|pair| pair.other.to_string());
-        Redirect {
-            key: "path",
-            value: build.unwrap_or_default(),
-        }
+        Redirect { key: "path", value: build.unwrap_or_default() }
     }
 
     async fn preflight(&self) -> Outcome<()> {

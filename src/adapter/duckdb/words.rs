@@ -43,9 +43,7 @@ pub(super) fn explain(file: &Path, kind: &str, message: &str) -> Failure {
                      in another process{who}"
             ),
         )
-        .next(format!(
-            "{look}; when it has ended, run the same command again"
-        ));
+        .next(format!("{look}; when it has ended, run the same command again"));
     }
     if message.contains("not a valid DuckDB database file") {
         return Failure::usage(format!("{file} is not a DuckDB file"));
@@ -64,10 +62,7 @@ pub(super) fn explain(file: &Path, kind: &str, message: &str) -> Failure {
         return Failure::stopped(format!("the disk is full: {message}"))
             .next("free some space, then run the same command again");
     }
-    Failure::new(
-        Kind::Unexpected,
-        format!("DuckDB on {file}: {kind}: {message}"),
-    )
+    Failure::new(Kind::Unexpected, format!("DuckDB on {file}: {kind}: {message}"))
 }
 
 /// The refusal of an encrypted file.

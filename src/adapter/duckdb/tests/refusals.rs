@@ -13,10 +13,7 @@ use crate::failure::Kind;
 use crate::ports::{Ledger, Token, Warehouse};
 
 fn drop_step(slot: SlotName) -> Step {
-    Step::Drop {
-        role: Role::Build(ReleaseId(1)),
-        slots: vec![slot],
-    }
+    Step::Drop { role: Role::Build(ReleaseId(1)), slots: vec![slot] }
 }
 
 #[tokio::test]
@@ -39,31 +36,14 @@ async fn a_run_that_lost_the_lease_cannot_change_anything() {
         assert!(failure.message.contains("rollback by ada"), "{failure}");
     }
     // It woke up between the guard and the exchange.
-    let effects = world
-        .duck
-        .render(&world.swap_step(world.build(1), 1, Some(0)));
-    world
-        .duck
-        .perform(&effects[..2], rollback.token)
-        .await
-        .unwrap();
+    let effects = world.duck.render(&world.swap_step(world.build(1), 1, Some(0)));
+    world.duck.perform(&effects[..2], rollback.token).await.unwrap();
     let left = world.live.as_path();
-    let failure = refused(
-        world
-            .duck
-            .exchange(left, world.build(1).as_path(), world.fence)
-            .await,
-    );
+    let failure = refused(world.duck.exchange(left, world.build(1).as_path(), world.fence).await);
     assert_eq!(failure.kind, Kind::Locked);
     assert!(failure.production.unwrap().contains("not swapped"));
     assert_eq!(fs::read(&world.live).unwrap(), before);
-    assert!(
-        world
-            .ledger
-            .renew(world.fence, std::time::Duration::from_secs(1))
-            .await
-            .is_err()
-    );
+    assert!(world.ledger.renew(world.fence, std::time::Duration::from_secs(1)).await.is_err());
     assert!(refused(world.duck.perform(&effects, Token(99)).await).kind == Kind::Locked);
 }
 
@@ -83,12 +63,8 @@ async fn a_log_beside_either_file_stops_the_exchange() {
             world.duck.hold().await.unwrap();
             let failure = refused(world.perform(&swap).await);
             assert_eq!(failure.kind, Kind::Stopped);
-            let failure = refused(
-                world
-                    .duck
-                    .exchange(&world.live, build.as_path(), world.fence)
-                    .await,
-            );
+            let failure =
+                refused(world.duck.exchange(&world.live, build.as_path(), world.fence).await);
             assert!(failure.message.contains(suffix), "{failure}");
             fs::remove_file(wal).unwrap();
         }
@@ -108,11 +84,7 @@ async fn nothing_is_exchanged_without_the_guard_or_after_live_was_replaced() {
     world.make(1, false, "SELECT 1").await;
     world.duck.let_go().await;
     let build = world.build(1);
-    let exchange = || {
-        world
-            .duck
-            .exchange(&world.live, build.as_path(), world.fence)
-    };
+    let exchange = || world.duck.exchange(&world.live, build.as_path(), world.fence);
     assert_eq!(refused(exchange().await).kind, Kind::Stopped);
     world.duck.hold().await.unwrap();
     fs::copy(&world.live, world.dir.path().join("new")).unwrap();
@@ -132,9 +104,7 @@ async fn a_writer_is_named_wherever_it_is_met() {
     let writer = world.open_elsewhere(&world.live, false);
     let pid = format!("PID {}", writer.0.id());
     let seen = world.observe().await;
-    let Content::Busy { reason } = seen.content(&world.live_slot()) else {
-        panic!("{seen:?}")
-    };
+    let Content::Busy { reason } = seen.content(&world.live_slot()) else { panic!("{seen:?}") };
     assert!(reason.contains(&pid), "{reason}");
     let failure = world.duck.preflight().await.unwrap_err();
     assert_eq!(failure.kind, Kind::Locked);
@@ -154,10 +124,7 @@ async fn a_writer_is_named_wherever_it_is_met() {
         assert_eq!(failure.kind, Kind::Locked);
         assert!(failure.message.contains(&pid), "{failure}");
     }
-    assert!(matches!(
-        world.observe().await.content(&world.build(1)),
-        Content::Busy { .. }
-    ));
+    assert!(matches!(world.observe().await.content(&world.build(1)), Content::Busy { .. }));
 }
 
 #[tokio::test]
@@ -166,10 +133,7 @@ async fn nothing_that_is_not_ours_is_removed_or_emptied() {
         return;
     };
     world.make(1, false, "SELECT 1").await;
-    world
-        .perform(&world.swap_step(world.build(1), 1, Some(0)))
-        .await
-        .unwrap();
+    world.perform(&world.swap_step(world.build(1), 1, Some(0))).await.unwrap();
     // The user's own production, in a directory that was made for a file of ours.
     let displaced = fs::read(world.build(1).as_path()).unwrap();
     for step in [drop_step(world.build(1)), world.clone_step(1, false)] {
@@ -185,10 +149,7 @@ async fn nothing_that_is_not_ours_is_removed_or_emptied() {
     refused(world.perform(&drop_step(by_hand.clone())).await);
     refused(world.perform(&drop_step(world.live_slot())).await);
     assert!(by_hand.as_path().exists() && world.live.exists());
-    let stamp_live = Effect::Sql {
-        slot: world.live_slot(),
-        text: "DROP TABLE t".into(),
-    };
+    let stamp_live = Effect::Sql { slot: world.live_slot(), text: "DROP TABLE t".into() };
     refused(world.duck.perform(&[stamp_live], world.fence).await);
 }
 
@@ -200,16 +161,8 @@ async fn a_copy_that_was_cut_short_is_ours_and_can_be_dropped() {
     let clone = world.duck.render(&world.clone_step(1, false));
     world.duck.perform(&clone[..2], world.fence).await.unwrap();
     let build = world.build(1);
-    for torn in [
-        vec![],
-        vec![0; 9000],
-        fs::read(&world.live).unwrap()[..13_000].to_vec(),
-    ] {
-        fs::File::options()
-            .write(true)
-            .truncate(true)
-            .open(build.as_path())
-            .unwrap();
+    for torn in [vec![], vec![0; 9000], fs::read(&world.live).unwrap()[..13_000].to_vec()] {
+        fs::File::options().write(true).truncate(true).open(build.as_path()).unwrap();
         fs::write(build.as_path(), torn).unwrap();
         let seen = world.observe().await;
         assert!(seen.content(&build).is_ours(), "{seen:?}");
@@ -245,10 +198,7 @@ async fn files_that_are_no_databases_are_refused_by_what_they_are() {
     newer[12..20].copy_from_slice(&5000u64.to_le_bytes());
     fs::write(&world.live, newer).unwrap();
     let failure = world.duck.preflight().await.unwrap_err();
-    assert!(
-        matches!(failure.kind, Kind::Usage | Kind::Unexpected),
-        "{failure}"
-    );
+    assert!(matches!(failure.kind, Kind::Usage | Kind::Unexpected), "{failure}");
 }
 
 #[tokio::test]
@@ -285,10 +235,7 @@ impl Drop for Mounted {
 
 async fn full_disk(world: &World, place: &Path) {
     let live = place.join("shop.duckdb");
-    world.sql(
-        &live,
-        "CREATE TABLE t AS SELECT hash(range) AS x FROM range(180000)",
-    );
+    world.sql(&live, "CREATE TABLE t AS SELECT hash(range) AS x FROM range(180000)");
     let before = fs::read(&live).unwrap();
     let duck = super::super::testing::open(&live, &world.python, false);
     let ledger = FileLedger::open(&live, "here", world.clock.clone());
@@ -298,9 +245,7 @@ async fn full_disk(world: &World, place: &Path) {
     assert!(failure.message.contains("are free"), "{failure}");
     let pair = Pair {
         live: duck.live()[0].clone(),
-        other: duck
-            .naming()
-            .slot(&duck.live()[0], Role::Build(ReleaseId(1))),
+        other: duck.naming().slot(&duck.live()[0], Role::Build(ReleaseId(1))),
     };
     let clone = Step::Clone {
         pairs: vec![pair.clone()],
@@ -311,10 +256,7 @@ async fn full_disk(world: &World, place: &Path) {
     let failure = refused(duck.perform(&duck.render(&clone), fence).await);
     assert_eq!(failure.kind, Kind::Stopped);
     assert!(failure.message.contains("needs"), "{failure}");
-    assert!(
-        !pair.other.as_path().parent().unwrap().exists(),
-        "the copy is left"
-    );
+    assert!(!pair.other.as_path().parent().unwrap().exists(), "the copy is left");
     assert_eq!(fs::read(&live).unwrap(), before);
 }
 

@@ -22,25 +22,15 @@ async fn production_is_adopted_swapped_taken_back_and_swapped_forward_again() {
     fs::set_permissions(&world.live, fs::Permissions::from_mode(0o640)).unwrap();
     let adopted = files::stat(&world.live).unwrap().unwrap().identity;
     world.duck.preflight().await.unwrap();
-    assert!(matches!(
-        Live::of(world.duck.live(), &world.observe().await),
-        Live::Unstamped(_)
-    ));
+    assert!(matches!(Live::of(world.duck.live(), &world.observe().await), Live::Unstamped(_)));
     world.make(1, false, "INSERT INTO t VALUES (100)").await;
     let build = world.build(1);
     assert_eq!(files::stat(build.as_path()).unwrap().unwrap().mode, 0o640);
-    assert_eq!(
-        world.released(&world.live_slot()).await,
-        None,
-        "adoption writes nothing to live"
-    );
+    assert_eq!(world.released(&world.live_slot()).await, None, "adoption writes nothing to live");
     let swap = world.swap_step(build.clone(), 1, Some(0));
     world.perform(&swap).await.unwrap();
     let seen = world.observe().await;
-    assert_eq!(
-        seen.content(&world.live_slot()).release(),
-        Some(ReleaseId(1))
-    );
+    assert_eq!(seen.content(&world.live_slot()).release(), Some(ReleaseId(1)));
     // The adopted production now lies where the build was, and must not count as ours.
     assert_eq!(seen.content(&build).identity(), Some(&adopted));
     assert!(!seen.content(&build).is_ours());
@@ -48,33 +38,18 @@ async fn production_is_adopted_swapped_taken_back_and_swapped_forward_again() {
     world.perform(&keep).await.unwrap();
     let seen = world.observe().await;
     assert_eq!(seen.content(&build), &Content::Absent);
-    assert_eq!(
-        seen.content(&world.archive(0)).release(),
-        Some(ReleaseId(0))
-    );
+    assert_eq!(seen.content(&world.archive(0)).release(), Some(ReleaseId(0)));
     assert_eq!(seen.content(&world.archive(0)).identity(), Some(&adopted));
     assert_eq!(world.sql(&world.live, SUM), "[(103,)]");
     // Back to what dbt alone had made: the same file, through production's own view.
-    world
-        .perform(&world.swap_step(world.archive(0), 0, Some(1)))
-        .await
-        .unwrap();
-    world
-        .perform(&world.keep_step(world.archive(0), 1, false))
-        .await
-        .unwrap();
+    world.perform(&world.swap_step(world.archive(0), 0, Some(1))).await.unwrap();
+    world.perform(&world.keep_step(world.archive(0), 1, false)).await.unwrap();
     assert_eq!(world.sql(&world.live, SUM), "[(3,)]");
     assert_eq!(world.released(&world.live_slot()).await, Some(0));
     assert_eq!(world.released(&world.archive(1)).await, Some(1));
     // And forward again.
-    world
-        .perform(&world.swap_step(world.archive(1), 1, Some(0)))
-        .await
-        .unwrap();
-    world
-        .perform(&world.keep_step(world.archive(1), 0, false))
-        .await
-        .unwrap();
+    world.perform(&world.swap_step(world.archive(1), 1, Some(0))).await.unwrap();
+    world.perform(&world.keep_step(world.archive(1), 0, false)).await.unwrap();
     assert_eq!(world.sql(&world.live, SUM), "[(103,)]");
     let drop = Step::Drop {
         role: crate::domain::name::Role::Archive(ReleaseId(0)),
@@ -93,15 +68,9 @@ async fn a_first_deploy_starts_from_nothing_and_can_be_taken_back() {
     world.duck.preflight().await.unwrap();
     let seen = world.observe().await;
     assert_eq!(Live::of(world.duck.live(), &seen), Live::Empty);
-    assert_eq!(
-        world.duck.baseline().await.unwrap().marks[&world.live_slot()],
-        contents::ABSENT
-    );
+    assert_eq!(world.duck.baseline().await.unwrap().marks[&world.live_slot()], contents::ABSENT);
     world.make(1, true, "CREATE TABLE t AS SELECT 1 AS x").await;
-    world
-        .perform(&world.swap_step(world.build(1), 1, None))
-        .await
-        .unwrap();
+    world.perform(&world.swap_step(world.build(1), 1, None)).await.unwrap();
     assert_eq!(world.released(&world.live_slot()).await, Some(1));
     assert!(files::wals(&world.live).is_empty());
     let back = Step::SwapBack {
@@ -121,10 +90,7 @@ async fn a_failed_check_swaps_back() {
     };
     let before = fs::read(&world.live).unwrap();
     world.make(1, false, "INSERT INTO t VALUES (100)").await;
-    world
-        .perform(&world.swap_step(world.build(1), 1, Some(0)))
-        .await
-        .unwrap();
+    world.perform(&world.swap_step(world.build(1), 1, Some(0))).await.unwrap();
     let back = Step::SwapBack {
         pairs: world.pairs(world.build(1)),
         publishes: Some(ReleaseId(0)),
@@ -143,44 +109,20 @@ async fn a_step_that_was_interrupted_can_be_done_again() {
     let clone = world.duck.render(&world.clone_step(1, false));
     // Cut short after each effect in turn, then done as a whole.
     for effects in 1..=clone.len() {
-        world
-            .duck
-            .perform(&clone[..effects], world.fence)
-            .await
-            .unwrap();
+        world.duck.perform(&clone[..effects], world.fence).await.unwrap();
         let seen = world.observe().await;
         if effects > 1 {
-            assert!(
-                seen.content(&world.build(1)).is_ours(),
-                "droppable after {effects} effects"
-            );
+            assert!(seen.content(&world.build(1)).is_ours(), "droppable after {effects} effects");
         }
     }
-    let stamp = world
-        .observe()
-        .await
-        .content(&world.build(1))
-        .own_stamp()
-        .cloned()
-        .unwrap();
+    let stamp = world.observe().await.content(&world.build(1)).own_stamp().cloned().unwrap();
     assert_eq!((stamp.release, stamp.seal), (ReleaseId(1), Seal::Building));
-    world
-        .perform(&world.swap_step(world.build(1), 1, Some(0)))
-        .await
-        .unwrap();
+    world.perform(&world.swap_step(world.build(1), 1, Some(0))).await.unwrap();
     let keep = world.keep_step(world.build(1), 0, true);
     let effects = world.duck.render(&keep);
-    world
-        .duck
-        .perform(&effects[..1], world.fence)
-        .await
-        .unwrap();
+    world.duck.perform(&effects[..1], world.fence).await.unwrap();
     world.duck.perform(&effects, world.fence).await.unwrap();
-    world
-        .duck
-        .perform(&effects[1..], world.fence)
-        .await
-        .unwrap();
+    world.duck.perform(&effects[1..], world.fence).await.unwrap();
     assert_eq!(world.released(&world.archive(0)).await, Some(0));
     let nothing = World::new("a_step_that_was_interrupted").await.unwrap();
     let clone = nothing.clone_step(1, true);
@@ -195,27 +137,15 @@ async fn readers_go_on_through_the_swap_and_do_not_stop_the_adoption() {
     };
     world.make(1, false, "INSERT INTO t VALUES (100)").await;
     let _reader = world.open_elsewhere(&world.live, true);
-    world
-        .perform(&world.swap_step(world.build(1), 1, Some(0)))
-        .await
-        .unwrap();
+    world.perform(&world.swap_step(world.build(1), 1, Some(0))).await.unwrap();
     // DuckDB does not write to a file that somebody reads, so its name gets a stamped copy.
-    let adopted = files::stat(world.build(1).as_path())
-        .unwrap()
-        .unwrap()
-        .identity;
-    world
-        .perform(&world.keep_step(world.build(1), 0, true))
-        .await
-        .unwrap();
+    let adopted = files::stat(world.build(1).as_path()).unwrap().unwrap().identity;
+    world.perform(&world.keep_step(world.build(1), 0, true)).await.unwrap();
     let seen = world.observe().await;
     let archive = seen.content(&world.archive(0));
     assert_eq!(archive.release(), Some(ReleaseId(0)));
     assert_ne!(archive.identity(), Some(&adopted));
-    world
-        .perform(&world.swap_step(world.archive(0), 0, Some(1)))
-        .await
-        .unwrap();
+    world.perform(&world.swap_step(world.archive(0), 0, Some(1))).await.unwrap();
     assert_eq!(world.sql(&world.live, SUM), "[(3,)]");
     let left: Vec<_> = fs::read_dir(world.archive(0).as_path().parent().unwrap())
         .unwrap()
@@ -242,30 +172,14 @@ async fn drift_names_the_tables_and_a_write_after_it_stops_the_swap() {
     world.duck.let_go().await;
     world.sql(&world.live, "UPDATE t SET x = 7 WHERE x = 1");
     let drift = world.duck.drift(&baseline).await.unwrap();
-    assert_eq!(
-        drift,
-        ["production was written, with no change in the row counts"]
-    );
-    world.sql(
-        &world.live,
-        "INSERT INTO t VALUES (1); CREATE TABLE u AS SELECT 1 AS x",
-    );
+    assert_eq!(drift, ["production was written, with no change in the row counts"]);
+    world.sql(&world.live, "INSERT INTO t VALUES (1); CREATE TABLE u AS SELECT 1 AS x");
     let drift = world.duck.drift(&baseline).await.unwrap();
-    assert_eq!(
-        drift,
-        ["main.t had 3 rows and has 4", "main.u is new, with 1 rows"]
-    );
+    assert_eq!(drift, ["main.t had 3 rows and has 4", "main.u is new, with 1 rows"]);
     world.sql(&world.live, "DROP TABLE u");
-    let failure = refused(
-        world
-            .perform(&world.swap_step(world.build(1), 1, Some(0)))
-            .await,
-    );
+    let failure = refused(world.perform(&world.swap_step(world.build(1), 1, Some(0))).await);
     assert_eq!(failure.kind, Kind::Stopped);
-    assert!(
-        failure.message.contains("after drift was judged"),
-        "{failure}"
-    );
+    assert!(failure.message.contains("after drift was judged"), "{failure}");
     assert_eq!(world.released(&world.live_slot()).await, None);
 }
 
@@ -289,11 +203,7 @@ async fn a_mark_changes_with_every_commit_and_with_nothing_else() {
         assert_ne!(mark(), last, "{sql}");
         last = mark();
     }
-    for sql in [
-        "SELECT * FROM t",
-        "CHECKPOINT",
-        "CREATE TEMP TABLE x AS SELECT 1",
-    ] {
+    for sql in ["SELECT * FROM t", "CHECKPOINT", "CREATE TEMP TABLE x AS SELECT 1"] {
         world.sql(&world.live, sql);
         assert_eq!(mark(), last, "{sql}");
     }
@@ -309,60 +219,23 @@ async fn an_inventory_has_tables_views_and_columns_but_not_the_stamp() {
         "CREATE SCHEMA \"o d\"; CREATE TABLE \"o d\".\"q\"\"t\" (a INT, b VARCHAR)",
     );
     world.make(1, false, "SELECT 1").await;
-    let live = world
-        .duck
-        .inventory(&world.live_slot(), Depth::Counts)
-        .await
-        .unwrap();
-    let build = world
-        .duck
-        .inventory(&world.build(1), Depth::Counts)
-        .await
-        .unwrap();
+    let live = world.duck.inventory(&world.live_slot(), Depth::Counts).await.unwrap();
+    let build = world.duck.inventory(&world.build(1), Depth::Counts).await.unwrap();
     assert_eq!(live, build);
     let names: Vec<_> = live.keys().map(ToString::to_string).collect();
     assert_eq!(names, ["main.t", "main.v", "o d.q\"t"]);
     let mut kinds = live.values().map(|relation| (relation.kind, relation.rows));
     assert_eq!(kinds.next(), Some((RelationKind::Table, Some(3))));
     assert_eq!(kinds.next(), Some((RelationKind::View, None)));
-    assert!(
-        live.values()
-            .nth(1)
-            .unwrap()
-            .definition
-            .as_ref()
-            .unwrap()
-            .contains("sum")
-    );
-    assert_eq!(
-        live.values().nth(2).unwrap().columns[1].data_type,
-        "VARCHAR"
-    );
-    assert!(
-        world
-            .duck
-            .inventory(&world.build(9), Depth::Counts)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(live.values().nth(1).unwrap().definition.as_ref().unwrap().contains("sum"));
+    assert_eq!(live.values().nth(2).unwrap().columns[1].data_type, "VARCHAR");
+    assert!(world.duck.inventory(&world.build(9), Depth::Counts).await.unwrap().is_empty());
     let sql = "SELECT x, x > 0 AS big, NULL AS n FROM t ORDER BY x";
     let rows = world.duck.query(&world.live_slot(), sql, 2).await.unwrap();
     assert_eq!(rows.columns, ["x", "big", "n"]);
     let text = |text: &str| Some(text.to_owned());
-    assert_eq!(
-        rows.rows,
-        [
-            [text("0"), text("false"), None],
-            [text("1"), text("true"), None]
-        ]
-    );
-    let failure = refused(
-        world
-            .duck
-            .query(&world.live_slot(), "DROP TABLE t", 1)
-            .await,
-    );
+    assert_eq!(rows.rows, [[text("0"), text("false"), None], [text("1"), text("true"), None]]);
+    let failure = refused(world.duck.query(&world.live_slot(), "DROP TABLE t", 1).await);
     assert!(failure.message.contains("SELECT"), "{failure}");
 }
 
@@ -371,19 +244,12 @@ async fn a_leftover_log_is_taken_in_where_that_is_allowed() {
     let Some(world) = World::with("a_leftover_log_is_taken_in", true).await else {
         return;
     };
-    world.sql(
-        &world.live,
-        "CREATE TABLE t AS SELECT range AS x FROM range(3)",
-    );
+    world.sql(&world.live, "CREATE TABLE t AS SELECT range AS x FROM range(3)");
     world.crash_writing(&world.live);
     world.duck.preflight().await.unwrap();
     world.make(1, false, "SELECT 1").await;
     assert!(files::wals(&world.live).is_empty());
-    let build = world
-        .duck
-        .inventory(&world.build(1), Depth::Counts)
-        .await
-        .unwrap();
+    let build = world.duck.inventory(&world.build(1), Depth::Counts).await.unwrap();
     assert_eq!(build.values().next().unwrap().rows, Some(4));
 }
 
