@@ -16,19 +16,19 @@ RUN touch src/lib.rs src/main.rs && cargo build --release --locked
 FROM ${RUNTIME_IMAGE} AS dbt
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates python3 python3-venv \
+    && apt-get install --yes --no-install-recommends ca-certificates python3 python3-pip \
     && rm -rf /var/lib/apt/lists/*
 COPY requirements/duckdb.txt /tmp/requirements.txt
-RUN python3 -m venv /opt/dbt \
-    && /opt/dbt/bin/pip install --no-cache-dir --no-deps --requirement /tmp/requirements.txt
+# The environment itself holds dbt and nothing to install with.
+RUN python3 -m venv --without-pip /opt/dbt \
+    && pip --python /opt/dbt/bin/python install --no-cache-dir --no-deps \
+        --requirement /tmp/requirements.txt
 
 FROM ${RUNTIME_IMAGE}
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates git python3 \
-    && rm -rf /var/lib/apt/lists/* \
-    # The checkout belongs to the runner's user; git reads the commit of no one else's otherwise.
-    && git config --system --add safe.directory '*'
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=dbt /opt/dbt /opt/dbt
 COPY --from=binary /src/target/release/switchback /usr/local/bin/switchback
 ENV PATH=/opt/dbt/bin:$PATH

@@ -11,41 +11,36 @@ use std::process::ExitCode;
 use crate::cli::{self, Ended, Parsed, Stream};
 use crate::config::options::{OPTIONS, Shape, VERBS};
 use crate::domain::name::{ReleaseId, hex};
-use crate::failure::{Failure, Kind};
-use crate::report::{Answer, answer_text, failure_json, failure_text};
+use crate::failure::Failure;
+use crate::report::{Answer, Word, answer_text, failure_json, failure_text};
 
 /// The outputs, with what they mean; `action.yml` is checked against this table.
 pub const OUTPUTS: &[(&str, &str)] = &[
     ("outcome", "How the run ended, one word of a closed set"),
-    ("release", "The release this run made or brought back"),
+    ("release", "The release this run made, published or brought back"),
     ("previous-release", "The release that was live before"),
     ("live-release", "The release that is live now"),
-    ("rollback-command", "The command that takes this release back"),
+    ("rollback-command", "The command that undoes this run; the reason in it is yours"),
 ];
 
 /// Runs the action of this process.
 pub async fn main() -> ExitCode {
     let arguments = arguments(&|name| std::env::var(name).ok());
-    let code = match arguments.map(|arguments| cli::parse(&arguments)) {
-        Err(failure) => {
-            cli::print(Stream::Error, &failure_text(&failure));
-            Kind::Usage.exit_code()
-        }
-        Ok(Parsed::Text(text, _)) => {
-            cli::print(Stream::Error, &text);
-            Kind::Usage.exit_code()
-        }
-        Ok(Parsed::Run(invocation)) => {
-            let ended = cli::execute(&invocation).await;
-            match &ended.result {
-                Ok(answer) => cli::print(Stream::Out, &answer_text(answer)),
-                Err(failure) => cli::print(Stream::Error, &failure_text(failure)),
-            }
-            write_outputs(&ended);
-            ended.code
-        }
+    let ended = match arguments.map(|arguments| cli::parse(&arguments)) {
+        Err(failure) => refused(failure),
+        Ok(Parsed::Text(text, _)) => refused(Failure::usage(text.trim().to_owned())),
+        Ok(Parsed::Run(invocation)) => cli::execute(&invocation).await,
     };
-    ExitCode::from(code)
+    match &ended.result {
+        Ok(answer) => cli::print(Stream::Out, &answer_text(answer)),
+        Err(failure) => cli::print(Stream::Error, &failure_text(failure)),
+    }
+    write_outputs(&ended);
+    ExitCode::from(ended.code)
+}
+
+fn refused(failure: Failure) -> Ended {
+    Ended { code: failure.kind.exit_code(), result: Err(failure) }
 }
 
 /// The command line that the inputs amount to.
@@ -105,12 +100,11 @@ fn outputs(ended: &Ended) -> Vec<(&'static str, String)> {
             let name =
                 |release: Option<ReleaseId>| release.map_or(String::new(), |r| r.to_string());
             values.push(("outcome", changed.word.as_str().to_owned()));
-            values.push(("release", name(changed.plan.as_ref().map(|plan| plan.release))));
+            let release = changed.plan.as_ref().filter(|_| changed.word != Word::Pruned);
+            values.push(("release", name(release.map(|plan| plan.release))));
             values.push(("previous-release", name(changed.previous.as_ref().map(|p| p.release))));
             values.push(("live-release", name(changed.live.as_ref().map(|live| live.release))));
-            let next = changed.next.as_deref().unwrap_or_default();
-            let command = next.split_once("with: ").map_or("", |(_, command)| command);
-            values.push(("rollback-command", command.to_owned()));
+            values.push(("rollback-command", changed.undo.clone().unwrap_or_default()));
         }
         Ok(Answer::Said(word, _)) => values.push(("outcome", word.as_str().to_owned())),
         Ok(Answer::Status(status)) => {

@@ -60,6 +60,7 @@ fn changed(changed: &Changed) -> Value {
         "loss": changed.loss,
         "hold": changed.hold.as_ref().map(hold),
         "notes": changed.notes,
+        "rollback-command": changed.undo,
         "next": changed.next,
         "seconds": changed.seconds,
     })

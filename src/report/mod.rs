@@ -80,6 +80,18 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// The release that is live now; `at` is when it last became so.
+    #[must_use]
+    pub fn live(history: &History, release: ReleaseId) -> Self {
+        let since = history
+            .publications
+            .last()
+            .filter(|last| last.release == release && last.at != DateTime::<Utc>::MIN_UTC)
+            .map(|last| last.at);
+        let shown = Self::of(history, release);
+        Self { at: since.or(shown.at), ..shown }
+    }
+
     /// A release of the history.
     #[must_use]
     pub fn of(history: &History, release: ReleaseId) -> Self {
@@ -116,7 +128,9 @@ pub struct Changed {
     pub hold: Option<Hold>,
     /// Sentences that belong to the answer.
     pub notes: Vec<String>,
-    /// The command that undoes it, or that goes on.
+    /// The command that undoes it, where it changed what is live.
+    pub undo: Option<String>,
+    /// What else to do next, in a sentence.
     pub next: Option<String>,
     /// Wall time in seconds.
     pub seconds: f64,
@@ -137,6 +151,7 @@ impl Changed {
             loss: None,
             hold: history.hold.clone(),
             notes: Vec::new(),
+            undo: None,
             next: None,
             seconds: 0.0,
         }

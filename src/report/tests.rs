@@ -126,7 +126,7 @@ fn published() -> Changed {
             action: Action::Warn,
             message: "main.daily has no column tax any more".into(),
         }],
-        next: Some("take it back with: switchback rollback --reason \"what is wrong\"".into()),
+        undo: Some("switchback rollback --reason \"what is wrong\"".into()),
         seconds: 12.34,
         ..Changed::new(Word::Published, Some(shown(2)), &History::default())
     }
@@ -161,7 +161,7 @@ fn a_rollback_says_what_is_live_what_left_and_what_is_held() {
         findings: Vec::new(),
         loss: Some(loss),
         hold: Some(hold()),
-        next: Some("bring r2 forward again with: switchback rollback --to r2 --reason TEXT".into()),
+        undo: Some("switchback rollback --to r2 --reason TEXT".into()),
         ..published()
     }));
 }

@@ -71,6 +71,13 @@ fn changed(changed: &Changed) -> String {
     } else if let Some(hold) = &changed.hold {
         let _ = writeln!(text, "{}", held(hold));
     }
+    if let Some(undo) = &changed.undo {
+        let what = match (changed.word, &changed.previous) {
+            (Word::RolledBack, Some(old)) => format!("bring {} forward again", old.release),
+            _ => "take it back".to_owned(),
+        };
+        let _ = writeln!(text, "{what} with: {undo}");
+    }
     if let Some(next) = &changed.next {
         let _ = writeln!(text, "{next}");
     }

@@ -47,9 +47,11 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
         })
         .await?;
     let live = view.live(site);
-    let next = after(site, &view, &began.plan);
+    let waits = verb == Verb::Build;
+    let promote = || format!("publish it with: {}", site.command("promote", ""));
+    let undo = if waits { None } else { take_back(site, &view, &began.plan) };
     let notes = tale.drift.iter().map(|line| format!("accepted drift: {line}")).collect();
-    let word = if verb == Verb::Build { Word::Built } else { Word::Published };
+    let word = if waits { Word::Built } else { Word::Published };
     Ok(Answer::Changed(Box::new(Changed {
         previous: previous(&view, &began.plan),
         plan: Some(began.plan),
@@ -57,7 +59,8 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
         findings: tale.findings,
         dbt: tale.dbt,
         notes,
-        next,
+        undo,
+        next: waits.then(promote),
         seconds: started.elapsed().as_secs_f64(),
         ..Changed::new(word, live, &view.history)
     })))
@@ -156,19 +159,12 @@ pub fn previous(view: &View, plan: &Plan) -> Option<Shown> {
         .map(|release| Shown::of(&view.history, release))
 }
 
-fn after(site: &Site, view: &View, plan: &Plan) -> Option<String> {
-    if plan.verb == Verb::Build {
-        return Some(format!("publish it with: {}", site.command("promote", "")));
-    }
-    take_back(site, view, plan)
-}
-
 /// The exact command that undoes a publication.
 #[must_use]
 pub fn take_back(site: &Site, view: &View, plan: &Plan) -> Option<String> {
-    view.history.previous(plan.release).map(|_| {
-        format!("take it back with: {}", site.command("rollback", "--reason \"what is wrong\""))
-    })
+    view.history
+        .previous(plan.release)
+        .map(|_| site.command("rollback", "--reason \"what is wrong\""))
 }
 
 /// Adds what is live to a failure from before anything was touched.

@@ -62,7 +62,7 @@ impl View {
         self.plan(site, crate::domain::planner::standing)
             .ok()
             .and_then(|standing| standing.release)
-            .map(|release| Shown::of(&self.history, release))
+            .map(|release| Shown::live(&self.history, release))
     }
 }
 

@@ -47,7 +47,7 @@ pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
         previous: previous(&view, &plan),
         findings: tale.findings,
         notes: tale.drift.iter().map(|line| format!("accepted drift: {line}")).collect(),
-        next: take_back(site, &view, &plan),
+        undo: take_back(site, &view, &plan),
         seconds: started.elapsed().as_secs_f64(),
         plan: Some(plan),
         ..Changed::new(Word::Published, view.live(site), &view.history)

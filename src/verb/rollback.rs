@@ -181,13 +181,10 @@ fn begin(site: &Site, prepared: &Prepared) -> Outcome<Began> {
 
 fn answer(site: &Site, word: Word, prepared: Prepared, started: Instant) -> Answer {
     let Prepared { view, plan, loss, .. } = prepared;
-    let next = match (word, plan.displaces) {
-        (Word::RolledBack, Some(old)) => Some(format!(
-            "bring {old} forward again with: {}",
-            site.command("rollback", &format!("--to {old} --reason TEXT"))
-        )),
-        _ => None,
-    };
+    let undo = plan
+        .displaces
+        .filter(|_| word == Word::RolledBack)
+        .map(|old| site.command("rollback", &format!("--to {old} --reason TEXT")));
     let mut notes = Vec::new();
     if word == Word::Planned && view.history.open.is_some() {
         notes.push("an interrupted run is recovered first".to_owned());
@@ -198,7 +195,7 @@ fn answer(site: &Site, word: Word, prepared: Prepared, started: Instant) -> Answ
         plan: Some(plan),
         loss: Some(loss),
         notes,
-        next,
+        undo,
         seconds: started.elapsed().as_secs_f64(),
         ..Changed::new(word, view.live(site), &view.history)
     }))
