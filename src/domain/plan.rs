@@ -59,6 +59,18 @@ pub struct Kept {
     pub to: SlotName,
 }
 
+/// Whose content is being kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Adoption {
+    /// Ours: it carries its stamp.
+    Ours,
+    /// Not ours: it is stamped before it gets its archive's name.
+    Stamp,
+    /// Not readable: it is put aside as it is, and never dropped.
+    Aside,
+}
+
 /// One step of an operation. Closed: every planner, adapter and report matches on all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -120,6 +132,9 @@ pub enum Step {
         publishes: ReleaseId,
         /// The release that was live, if any content was.
         displaces: Option<ReleaseId>,
+        /// Whether what is live cannot be read, so that nobody can be kept from writing to it.
+        #[serde(default)]
+        damaged: bool,
     },
     /// Run the post-deploy checks on live.
     Check {
@@ -141,8 +156,8 @@ pub enum Step {
         kept: Vec<Kept>,
         /// The release it is.
         release: ReleaseId,
-        /// Whether it must be stamped first, because Switchback did not make it.
-        adopt: bool,
+        /// Whose it is, and so what must be done to it first.
+        adopt: Adoption,
     },
 }
 
@@ -208,6 +223,9 @@ impl Step {
             Self::SwapBack { pairs, displaces, .. } => {
                 all(pairs, &|pair| observed.content(&pair.live).release() != Some(*displaces))
             }
+            Self::Keep { kept, adopt: Adoption::Aside, .. } => {
+                Some(kept.iter().all(|one| *observed.content(&one.from) == Content::Absent))
+            }
             Self::Keep { kept, release, .. } => {
                 Some(kept.iter().all(|one| observed.content(&one.to).release() == Some(*release)))
             }
@@ -267,6 +285,9 @@ pub enum Effect {
         left: String,
         /// The other.
         right: String,
+        /// Whether a guard must hold what is live.
+        #[serde(default = "yes")]
+        guarded: bool,
     },
     /// Move a file to where nothing is, in one system call that fails if something is.
     PlaceNew {
@@ -282,10 +303,13 @@ pub enum Effect {
         /// The slot under its new name.
         to: SlotName,
     },
-    /// Remove a slot and its directory, provided it is still ours.
+    /// Remove a slot and its directory, provided it is still ours and holds that release (or a
+    /// copy of ours that was never stamped).
     RemoveSlot {
         /// The slot.
         slot: SlotName,
+        /// The release it must hold.
+        release: ReleaseId,
     },
     /// Run dbt.
     Dbt {
@@ -301,6 +325,10 @@ pub enum Effect {
     },
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -313,10 +341,10 @@ impl fmt::Display for Effect {
                 let names: Vec<_> = slots.iter().map(|slot| format!("{slot}.wal")).collect();
                 write!(f, "require   no {}", names.join(", no "))
             }
-            Self::Exchange { left, right } => write!(f, "exchange  {left} ⇄ {right}"),
+            Self::Exchange { left, right, .. } => write!(f, "exchange  {left} ⇄ {right}"),
             Self::PlaceNew { from, to } => write!(f, "place     {from} → {to}"),
             Self::MoveSlot { from, to } => write!(f, "rename    {from} → {to}"),
-            Self::RemoveSlot { slot } => write!(f, "remove    {slot}"),
+            Self::RemoveSlot { slot, release } => write!(f, "remove    {slot}, if it holds {release}"),
             Self::Dbt { arguments, on } => {
                 write!(f, "dbt       {}   (on {on})", arguments.join(" "))
             }

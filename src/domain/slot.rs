@@ -58,6 +58,13 @@ pub enum Content {
         /// although it was never stamped, for example when a copy was cut short).
         created_by_us: bool,
     },
+    /// A container whose content cannot be read at all, now or later: damaged, or not a database.
+    Unreadable {
+        /// Which container it is.
+        identity: Identity,
+        /// The warehouse's own words.
+        reason: String,
+    },
     /// It cannot be read now, for example because another process writes in it.
     Busy {
         /// The warehouse's own words.
@@ -87,7 +94,7 @@ impl Content {
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
         match self {
-            Self::Present { identity, .. } => Some(identity),
+            Self::Present { identity, .. } | Self::Unreadable { identity, .. } => Some(identity),
             Self::Absent | Self::Busy { .. } => None,
         }
     }
