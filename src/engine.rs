@@ -28,7 +28,9 @@ use crate::domain::recovery::{Recovery, Verdict};
 use crate::domain::verify::{Finding, Gates};
 use crate::failpoint::{self, Action};
 use crate::failure::{Failure, Kind, Outcome};
-use crate::ports::{Dbt, Draft, Event, Halt, Ledger, Observer, PortError, Token, Warehouse};
+use crate::ports::{
+    Dbt, Draft, Event, Halt, Ledger, Observer, PortError, Token, Warehouse, halted as until_halted,
+};
 
 pub use judge::held;
 
@@ -84,6 +86,8 @@ pub struct Engine<'a> {
     pub rules: Rules,
     /// What was found out so far.
     pub tale: Tale,
+    /// Whether the operation's release is live, or may be: from then on nothing is given up.
+    pub cut_over: bool,
 }
 
 impl Engine<'_> {
@@ -94,18 +98,17 @@ impl Engine<'_> {
     pub async fn run(&mut self, began: Began) -> Outcome<()> {
         let plan = began.plan.clone();
         self.append(Entry::Began(Box::new(began))).await?;
-        let mut published = false;
         for (index, planned) in plan.steps.iter().enumerate() {
-            match self.watched(&plan, index, planned, published).await {
-                Ok(()) => published |= matches!(planned.step, Step::Swap { .. }),
-                Err(failure) if published && matches!(planned.step, Step::Drop { .. }) => {
+            match self.watched(&plan, index, planned).await {
+                Ok(()) => {}
+                Err(failure) if self.cut_over && matches!(planned.step, Step::Drop { .. }) => {
                     // Space is not worth a deploy: the archive goes with a later prune.
                     self.observer.event(Event::Warning(format!(
                         "{} was not done: {failure}",
                         planned.step.key()
                     )));
                 }
-                Err(failure) if published => {
+                Err(failure) if self.cut_over => {
                     return Err(self.after_the_cutover(&plan, planned, failure).await);
                 }
                 Err(failure) => return Err(self.give_up(&plan, planned, failure).await),
@@ -116,7 +119,8 @@ impl Engine<'_> {
             Verb::Prune => Ending::Finished,
             Verb::Deploy | Verb::Promote | Verb::Rollback => Ending::Published,
         };
-        self.append(Entry::Ended { ending, message: None }).await
+        let ended = self.append(Entry::Ended { ending, message: None }).await;
+        ended.map_err(|failure| if self.cut_over { unrecorded(&plan, &failure) } else { failure })
     }
 
     /// Finishes what [`crate::domain::recovery`] planned. The engine's operation must be the
@@ -127,13 +131,14 @@ impl Engine<'_> {
             self.append(Entry::Done { step: key.clone(), evidence }).await?;
         }
         let plan = Plan { steps: recovery.remaining.clone(), ..recovery.open.began.plan.clone() };
+        self.cut_over = true; // Whatever it was, it is not given up any more.
         for (index, planned) in plan.steps.iter().enumerate() {
             let seen = self.warehouse.observe().await.map_err(Failure::from)?;
             if planned.step.holds_in(&seen) == Some(true) {
                 let step = planned.step.key();
                 self.append(Entry::Done { step, evidence: Evidence::Observed }).await?;
             } else {
-                self.watched(&plan, index, planned, true).await?;
+                self.watched(&plan, index, planned).await?;
             }
         }
         let message = match recovery.verdict {
@@ -149,15 +154,11 @@ impl Engine<'_> {
         self.append(Entry::Ended { ending, message: Some(message.to_owned()) }).await
     }
 
-    async fn watched(
-        &mut self,
-        plan: &Plan,
-        index: usize,
-        planned: &Planned,
-        published: bool,
-    ) -> Outcome<()> {
+    async fn watched(&mut self, plan: &Plan, index: usize, planned: &Planned) -> Outcome<()> {
         let step = Box::new(planned.step.clone());
-        if !published && let Some(halt) = self.halt.borrow().clone() {
+        if !self.cut_over
+            && let Some(halt) = self.halt.borrow().clone()
+        {
             return Err(halted(&halt));
         }
         let of = plan.steps.len();
@@ -182,23 +183,52 @@ impl Engine<'_> {
         let effects = planned.effects.clone();
         self.append(Entry::Intended { step: key.clone(), effects }).await?;
         let mut result = match failpoint::hit(&key, "intended") {
-            Action::None => self.perform(planned).await,
+            Action::None => self.guarded(planned).await,
             Action::Unknown => Err(unknown("before it was performed")),
         };
         if failpoint::hit(&key, "performed") == Action::Unknown && result.is_ok() {
             result = Err(unknown("after it was performed"));
         }
+        // From here on a swap may have happened: no failure may be taken for "it did not".
+        let swaps = matches!(planned.step, Step::Swap { .. } | Step::SwapBack { .. });
+        let doubt = |failure: Failure| if swaps { unfinished(plan, &failure) } else { failure };
         let evidence = match result {
             Ok(evidence) => {
-                self.confirm(&planned.step).await?;
+                self.cut_over |= swaps;
+                self.confirm(&planned.step).await.map_err(doubt)?;
                 evidence
             }
             Err(PortError::Refused(failure)) => return Err(failure),
-            Err(PortError::Unknown(error)) => self.settle(&planned.step, error).await?,
+            Err(PortError::Unknown(error)) => {
+                let evidence = self.settle(plan, &planned.step, error).await?;
+                self.cut_over |= swaps;
+                evidence
+            }
         };
-        self.append(Entry::Done { step: key.clone(), evidence: evidence.clone() }).await?;
+        self.append(Entry::Done { step: key.clone(), evidence: evidence.clone() })
+            .await
+            .map_err(doubt)?;
         let _ = failpoint::hit(&key, "recorded"); // it is over: there is nothing left to be unknown
         Ok(evidence)
+    }
+
+    /// Performs a step, keeping the lease meanwhile; before the cutover a reason to halt ends it at
+    /// once (dbt is ended by its own port, which has a process tree to bring down).
+    async fn guarded(&mut self, planned: &Planned) -> Result<Evidence, PortError> {
+        let keeper = self.keeper();
+        let may_halt = !self.cut_over
+            && !matches!(planned.step, Step::Swap { .. } | Step::Build { .. } | Step::Check { .. });
+        let mut halt = self.halt.subscribe();
+        let work = self.perform(planned);
+        let work = keeper.keeping_the_lease(work);
+        if !may_halt {
+            return work.await;
+        }
+        tokio::select! {
+            biased;
+            result = work => result,
+            reason = until_halted(&mut halt) => Err(PortError::Refused(halted(&reason))),
+        }
     }
 
     /// A cutover counts only once the stamps in live say so.
@@ -206,43 +236,47 @@ impl Engine<'_> {
         if !matches!(step, Step::Swap { .. } | Step::SwapBack { .. }) {
             return Ok(());
         }
-        let seen = self.warehouse.observe().await.map_err(|error| unfinished(&error.into()))?;
+        let seen = self.warehouse.observe().await.map_err(Failure::from)?;
         match step.holds_in(&seen) {
             Some(true) => Ok(()),
-            _ => Err(unfinished(&Failure::new(
+            _ => Err(Failure::new(
                 Kind::Unexpected,
                 "the swap reported success, but the stamps in live do not say so",
-            ))),
+            )),
         }
     }
 
     /// Settles an outcome that is not known by reading stamps.
-    async fn settle(&self, step: &Step, error: anyhow::Error) -> Outcome<Evidence> {
+    async fn settle(&self, plan: &Plan, step: &Step, error: anyhow::Error) -> Outcome<Evidence> {
+        let swaps = matches!(step, Step::Swap { .. } | Step::SwapBack { .. });
         let seen = match self.warehouse.observe().await {
             Ok(seen) => seen,
             Err(second) => {
                 let failure = Failure::new(Kind::Unexpected, format!("{error:#}; then {second}"));
-                return Err(match step {
-                    Step::Swap { .. } | Step::SwapBack { .. } => unfinished(&failure),
-                    _ => failure,
-                });
+                return Err(if swaps { unfinished(plan, &failure) } else { failure });
             }
         };
-        match (step.holds_in(&seen), step) {
-            (Some(true), _) => {
-                self.observer.event(Event::Note(format!(
-                    "{} was cut off ({error:#}), but the stamps show that it was done",
-                    step.key()
-                )));
-                Ok(Evidence::Observed)
-            }
-            (_, Step::Swap { pairs, publishes, .. })
-                if pairs.iter().any(|p| seen.content(&p.live).release() == Some(*publishes)) =>
-            {
-                Err(unfinished(&error.into()))
-            }
-            _ => Err(Failure::stopped(format!("{} was cut off", step.key())).because(error)),
+        if step.holds_in(&seen) == Some(true) {
+            self.observer.event(Event::Note(format!(
+                "{} was cut off ({error:#}), but the stamps show that it was done",
+                step.key()
+            )));
+            return Ok(match (step, &self.rules.baseline) {
+                (Step::Clone { .. }, Some(baseline)) => Evidence::Cloned(baseline.clone()),
+                _ => Evidence::Observed,
+            });
         }
+        let did_not_happen = match step {
+            Step::Swap { pairs, publishes, .. } => {
+                pairs.iter().all(|pair| seen.content(&pair.other).release() == Some(*publishes))
+            }
+            Step::SwapBack { .. } => false,
+            _ => true,
+        };
+        if did_not_happen {
+            return Err(Failure::stopped(format!("{} was cut off", step.key())).because(error));
+        }
+        Err(unfinished(plan, &error.into()))
     }
 
     /// Before the cutover: production is untouched, and the operation is closed.
@@ -259,9 +293,12 @@ impl Engine<'_> {
             self.append(Entry::Ended { ending, message: Some(message) }).await
         };
         let closed = closing.await;
-        let failure = failure.production(match plan.displaces {
-            Some(live) => format!("production is untouched: {live} is live"),
-            None => "production is untouched: nothing is live yet".to_owned(),
+        let failure = failure.production(match (closed.is_ok(), plan.displaces) {
+            (true, Some(live)) => format!("production is untouched: {live} is live"),
+            (true, None) => "production is untouched: nothing is live yet".to_owned(),
+            (false, _) => {
+                "this run published nothing; `switchback status` says what is live".into()
+            }
         });
         match closed {
             Err(error) if failure.kind != Kind::Locked && error.kind != Kind::Locked => failure
@@ -273,8 +310,13 @@ impl Engine<'_> {
     /// After the cutover: a failed check is answered by swapping back, anything else is left for
     /// `recover`, which will find the cutover done.
     async fn after_the_cutover(&mut self, plan: &Plan, at: &Planned, failure: Failure) -> Failure {
+        if failure.kind == Kind::Unfinished {
+            return failure;
+        }
         if failure.kind == Kind::Locked {
-            return failure.production(format!("{} was published before that", plan.release));
+            return failure
+                .production(format!("{} was published before that", plan.release))
+                .next("switchback status");
         }
         let step = at.step.key();
         let told = self.append(Entry::Failed { step, message: failure.to_string() }).await;
@@ -299,7 +341,7 @@ impl Engine<'_> {
         let planned = Planned { effects: effects(&step, &|step| warehouse.render(step)), step };
         let alone = Plan { steps: vec![planned.clone()], ..plan.clone() };
         let release = plan.release;
-        if let Err(failure) = self.watched(&alone, 0, &planned, true).await {
+        if let Err(failure) = self.watched(&alone, 0, &planned).await {
             return Failure::new(
                 Kind::Unfinished,
                 format!("{cause}; and swapping back failed too: {failure}"),
@@ -336,9 +378,18 @@ fn unknown(when: &str) -> PortError {
     PortError::Unknown(anyhow::anyhow!("the connection was lost {when}"))
 }
 
-fn unfinished(cause: &Failure) -> Failure {
-    Failure::new(Kind::Unfinished, format!("whether the swap happened is not known yet: {cause}"))
-        .production("production is whole, but which release is live must be read from its stamp")
+fn unfinished(plan: &Plan, cause: &Failure) -> Failure {
+    Failure::new(Kind::Unfinished, format!("the swap could not be confirmed and recorded: {cause}"))
+        .production(match plan.displaces {
+            Some(old) => format!("one whole release is live, {} or {old}", plan.release),
+            None => format!("{} may be live", plan.release),
+        })
+        .next("switchback recover")
+}
+
+fn unrecorded(plan: &Plan, cause: &Failure) -> Failure {
+    Failure::new(Kind::Unfinished, format!("the end of this run could not be recorded: {cause}"))
+        .production(format!("{} is live", plan.release))
         .next("switchback recover")
 }
 
@@ -349,7 +400,7 @@ pub fn halted(halt: &Halt) -> Failure {
         Halt::Interrupt => Failure::new(Kind::Interrupted, "interrupted (SIGINT)"),
         Halt::Terminate => Failure::new(Kind::Terminated, "terminated (SIGTERM)"),
         Halt::LeaseLost(who) => {
-            Failure::new(Kind::Locked, format!("the lease was taken over by {who}"))
+            Failure::new(Kind::Locked, format!("the lease was taken over: {who}"))
                 .next("switchback status")
         }
     }

@@ -114,15 +114,17 @@ impl Config {
                 None => Ok(from_file.unwrap_or(false)),
             }
         };
-        let number = |name: &str, from_file: Option<u64>, default: u64| -> Outcome<u64> {
+        let number = |name: &str, from_file: Option<u64>, default: u64, most: u64| {
             let value = match text(name) {
                 Some(value) => value.parse().map_err(|_| {
                     Failure::usage(format!("`{name}` is `{value}`; it must be a whole number"))
                 })?,
                 None => from_file.unwrap_or(default),
             };
-            if value == 0 {
-                return Err(Failure::usage(format!("`{name}` is 0; it must be 1 or more")));
+            if value == 0 || value > most {
+                return Err(Failure::usage(format!(
+                    "`{name}` is {value}; it must be between 1 and {most}"
+                )));
             }
             Ok(value)
         };
@@ -130,8 +132,8 @@ impl Config {
             Some(value) => parse_hold(&value)?,
             None => HoldKind::SameCommit,
         };
-        let minutes = number("dbt-timeout-minutes", file.dbt_timeout_minutes, 240)?;
-        let seconds = number("lease-seconds", file.lease_seconds, 300)?;
+        let minutes = number("dbt-timeout-minutes", file.dbt_timeout_minutes, 240, 7 * 24 * 60)?;
+        let seconds = number("lease-seconds", file.lease_seconds, 300, 24 * 60 * 60)?;
         Ok(Self {
             project_dir: text("project-dir").or(file.project_dir),
             profiles_dir: text("profiles-dir").or(file.profiles_dir),
@@ -208,7 +210,13 @@ fn find_file(given: &Given, cwd: &Path) -> Outcome<Option<PathBuf>> {
         return Ok(Some(path));
     }
     let project = given.get("project-dir").and_then(|values| values.last());
-    let folders = [Some(cwd.to_path_buf()), project.map(|project| cwd.join(project))];
+    // From a folder inside the project dbt finds the project above; so is its configuration.
+    let above = cwd.ancestors().find(|folder| folder.join("dbt_project.yml").is_file());
+    let folders = [
+        Some(cwd.to_path_buf()),
+        project.map(|project| cwd.join(project)),
+        above.map(Path::to_path_buf),
+    ];
     Ok(folders
         .into_iter()
         .flatten()

@@ -81,6 +81,9 @@ pub struct Open {
     pub done: BTreeSet<String>,
     /// The step it was at.
     pub step: Option<String>,
+    /// When and by whom the cutover was intended: where `recover` finds that it happened, that is
+    /// when it happened.
+    pub cutover: Option<(DateTime<Utc>, Actor)>,
 }
 
 /// A stop on deploys.
@@ -128,8 +131,10 @@ pub struct History {
     pub displaced: BTreeSet<ReleaseId>,
     /// The operation that has not ended.
     pub open: Option<Open>,
-    /// The stop on deploys.
-    pub hold: Option<Hold>,
+    /// The stop on deploys that a rollback set.
+    pub hold_of_rollback: Option<Hold>,
+    /// The stop on deploys that was set by hand; only `resume` lifts it.
+    pub hold_by_hand: Option<Hold>,
 }
 
 impl History {
@@ -155,18 +160,33 @@ impl History {
         self.releases.get(&id)
     }
 
-    /// The number and attempt of the next release: numbers of abandoned attempts are used again.
+    /// The hold that people are shown: one set by hand comes first.
     #[must_use]
-    pub fn next_release(&self) -> (ReleaseId, u32) {
+    pub fn hold(&self) -> Option<&Hold> {
+        self.hold_by_hand.as_ref().or(self.hold_of_rollback.as_ref())
+    }
+
+    /// The number and attempt of the next release: numbers of abandoned attempts are used again,
+    /// numbers in `stamped` that the journal does not know are not.
+    #[must_use]
+    pub fn next_release(&self, stamped: &BTreeSet<ReleaseId>) -> (ReleaseId, u32) {
         let used = self
             .releases
             .values()
             .filter(|release| release.state != ReleaseState::Abandoned)
             .map(|release| release.id)
+            .chain(stamped.iter().copied().filter(|id| !self.releases.contains_key(id)))
             .max();
         let next = used.map_or(ReleaseId(1), ReleaseId::next);
         let attempt = self.releases.get(&next).map_or(1, |abandoned| abandoned.attempt + 1);
         (next, attempt)
+    }
+
+    /// The number for content that was not made by Switchback: `r0` if it was there first, else
+    /// one that nothing ever had.
+    #[must_use]
+    pub fn number_to_adopt(&self, stamped: &BTreeSet<ReleaseId>) -> ReleaseId {
+        self.releases.keys().chain(stamped).max().map_or(ReleaseId(0), |highest| highest.next())
     }
 
     /// The releases `from` was built on, nearest first (`from` itself left out).
@@ -213,6 +233,9 @@ impl History {
             Entry::Intended { step, .. } => {
                 if let Some(open) = self.open_of(&record.operation) {
                     open.intended.insert(step.clone());
+                    if step == "swap" {
+                        open.cutover = Some((record.at, record.by.clone()));
+                    }
                     open.step = Some(step.clone());
                 }
             }
@@ -220,7 +243,7 @@ impl History {
             Entry::Failed { .. } => {}
             Entry::Ended { ending, .. } => self.end(record, *ending),
             Entry::Held { reason } => {
-                self.hold = Some(Hold {
+                self.hold_by_hand = Some(Hold {
                     kind: HoldKind::All,
                     reason: reason.clone(),
                     by: record.by.clone(),
@@ -230,7 +253,10 @@ impl History {
                     by_rollback: false,
                 });
             }
-            Entry::Resumed { .. } => self.hold = None,
+            Entry::Resumed { .. } => {
+                self.hold_by_hand = None;
+                self.hold_of_rollback = None;
+            }
         }
     }
 
@@ -241,21 +267,13 @@ impl History {
     fn begin(&mut self, record: &Record, began: &Began) {
         let plan = &began.plan;
         if let (true, Some(id)) = (plan.adopts, plan.displaces) {
-            self.releases.entry(id).or_insert_with(|| Release {
-                id,
-                attempt: 0,
-                base: None,
-                state: ReleaseState::Adopted,
-                commit: None,
-                dirty: false,
-                fingerprint: None,
-                by: record.by.clone(),
-                reason: None,
-                at: record.at,
-                writes: Vec::new(),
-                identities: began.adopted.clone(),
-                baseline: None,
+            let known = self.releases.get(&id).is_some_and(|one| {
+                one.state == ReleaseState::Adopted && one.identities == began.adopted
             });
+            if !known {
+                let base = self.claimed_live();
+                self.releases.insert(id, adopted(record, began, id, base));
+            }
         }
         if matches!(plan.verb, Verb::Deploy | Verb::Build) {
             let release = Release {
@@ -283,28 +301,31 @@ impl History {
             intended: BTreeSet::new(),
             done: BTreeSet::new(),
             step: None,
+            cutover: None,
         });
     }
 
     fn done(&mut self, record: &Record, step: &str, evidence: &Evidence) {
-        let Some(open) = self.open_of(&record.operation) else {
-            return;
-        };
+        let Some(open) = self.open_of(&record.operation) else { return };
         open.done.insert(step.to_owned());
-        let began = open.began.clone();
+        let release = open.began.plan.release;
+        let cutover = open.cutover.clone().filter(|_| *evidence == Evidence::Observed);
+        let began = matches!(step, "swap" | "swap-back").then(|| open.began.clone());
         if let Evidence::Cloned(baseline) = evidence
-            && let Some(release) = self.releases.get_mut(&began.plan.release)
+            && let Some(release) = self.releases.get_mut(&release)
         {
             release.baseline = Some(baseline.clone());
         }
-        match step {
-            "swap" => self.published(record, &began),
-            "swap-back" => self.swapped_back(record, &began),
-            _ => {}
+        let Some(began) = began else { return };
+        if step == "swap" {
+            let (at, by) = cutover.unwrap_or_else(|| (record.at, record.by.clone()));
+            self.published(at, &by, &began);
+        } else {
+            self.swapped_back(record, &began);
         }
     }
 
-    fn published(&mut self, record: &Record, began: &Began) {
+    fn published(&mut self, at: DateTime<Utc>, by: &Actor, began: &Began) {
         let plan = &began.plan;
         if self.publications.is_empty()
             && let Some(adopted) = plan.displaces.and_then(|id| self.releases.get(&id))
@@ -320,28 +341,28 @@ impl History {
         }
         self.publications.push(Publication {
             release: plan.release,
-            at: record.at,
+            at,
             verb: plan.verb,
-            by: record.by.clone(),
+            by: by.clone(),
             reason: began.reason.clone(),
         });
         if plan.verb == Verb::Rollback {
-            self.rolled_back(record, began);
+            self.rolled_back(at, by, began);
         } else if let Some(release) = self.releases.get_mut(&plan.release) {
             release.state = ReleaseState::Published;
-            release.at = record.at;
-            let lifts = self.hold.as_ref().is_some_and(|hold| {
+            release.at = at;
+            let lifts = self.hold_of_rollback.as_ref().is_some_and(|hold| {
                 hold.kind == HoldKind::SameCommit
                     && release.fingerprint.as_ref().is_some_and(|f| !hold.fingerprints.contains(f))
             });
             if lifts {
-                self.hold = None;
+                self.hold_of_rollback = None;
             }
         }
         self.displaced.remove(&plan.release);
     }
 
-    fn rolled_back(&mut self, record: &Record, began: &Began) {
+    fn rolled_back(&mut self, at: DateTime<Utc>, by: &Actor, began: &Began) {
         let plan = &began.plan;
         let mut kept: BTreeSet<ReleaseId> = self.ancestors(plan.release).into_iter().collect();
         kept.insert(plan.release);
@@ -349,27 +370,36 @@ impl History {
             .displaces
             .into_iter()
             .flat_map(|old| std::iter::once(old).chain(self.ancestors(old)))
-            .filter(|id| !kept.contains(id))
             .collect();
-        self.displaced.extend(gone.iter().copied());
-        let releases: Vec<&Release> = gone.iter().filter_map(|id| self.releases.get(id)).collect();
+        self.displaced.extend(gone);
+        self.displaced.retain(|id| !kept.contains(id));
+        let displaced: Vec<&Release> =
+            self.displaced.iter().rev().filter_map(|id| self.releases.get(id)).collect();
         let fingerprints: BTreeSet<Fingerprint> =
-            releases.iter().filter_map(|release| release.fingerprint.clone()).collect();
-        let kind = began.hold.unwrap_or(HoldKind::SameCommit);
-        let holds = match kind {
-            HoldKind::All => true,
-            HoldKind::SameCommit => !fingerprints.is_empty(),
-            HoldKind::None => false,
+            displaced.iter().filter_map(|release| release.fingerprint.clone()).collect();
+        let commit = displaced.first().and_then(|release| release.commit.clone());
+        let asked = began.hold.unwrap_or(HoldKind::SameCommit);
+        self.hold_of_rollback = match (self.hold_of_rollback.take(), asked) {
+            // Only `resume` lifts a hold on everything.
+            (Some(hold), _) if hold.kind == HoldKind::All => Some(hold),
+            // Without a hold of its own it leaves an earlier one as far as that is still right.
+            (Some(hold), HoldKind::None) => {
+                let fingerprints: BTreeSet<Fingerprint> =
+                    hold.fingerprints.intersection(&fingerprints).cloned().collect();
+                (!fingerprints.is_empty()).then_some(Hold { fingerprints, ..hold })
+            }
+            (None, HoldKind::None) => None,
+            (_, HoldKind::SameCommit) if fingerprints.is_empty() => None,
+            (_, kind) => Some(Hold {
+                kind,
+                reason: began.reason.clone().unwrap_or_default(),
+                by: by.clone(),
+                at,
+                commit,
+                fingerprints,
+                by_rollback: true,
+            }),
         };
-        self.hold = holds.then(|| Hold {
-            kind,
-            reason: began.reason.clone().unwrap_or_default(),
-            by: record.by.clone(),
-            at: record.at,
-            commit: releases.first().and_then(|release| release.commit.clone()),
-            fingerprints,
-            by_rollback: true,
-        });
     }
 
     fn swapped_back(&mut self, record: &Record, began: &Began) {
@@ -406,5 +436,23 @@ impl History {
                 (_, state) => state,
             };
         }
+    }
+}
+
+fn adopted(record: &Record, began: &Began, id: ReleaseId, base: Option<ReleaseId>) -> Release {
+    Release {
+        id,
+        attempt: 0,
+        base,
+        state: ReleaseState::Adopted,
+        commit: None,
+        dirty: false,
+        fingerprint: None,
+        by: record.by.clone(),
+        reason: None,
+        at: record.at,
+        writes: Vec::new(),
+        identities: began.adopted.clone(),
+        baseline: None,
     }
 }

@@ -13,6 +13,7 @@ pub mod plan;
 pub mod planner;
 pub mod project;
 pub mod recovery;
+pub mod relocate;
 pub mod slot;
 pub mod target;
 pub mod verify;

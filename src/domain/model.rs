@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::history::{History, ReleaseState};
 use super::journal::{Actor, Began, Ending, Entry, Evidence, HoldKind, Record, VERSION};
 use super::name::{Fingerprint, Identity, Naming, ReleaseId, Role, RunId, SlotName};
-use super::plan::{Kept, Plan, Rung, Step, Verb};
+use super::plan::{Adoption, Kept, Plan, Rung, Step, Verb};
 use super::planner::{self, DeployWish, Ground, Obstacle, standing};
 use super::recovery::{Verdict, recovery};
 use super::slot::{Content, Live, Observation, Seal, Stamp};
@@ -168,7 +168,7 @@ impl Model {
     }
 
     fn recover(&mut self) -> Option<Verdict> {
-        let plan = recovery(&self.history(), &self.slots, &|_| Vec::new())?;
+        let plan = recovery(&self.history(), &self.slots, &|_| Vec::new()).unwrap()?;
         let operation = plan.open.operation.clone();
         for step in plan.observed {
             self.append(&operation, Entry::Done { step, evidence: Evidence::Observed });
@@ -233,13 +233,13 @@ impl Model {
         }
     }
 
-    fn keep(&mut self, kept: &[Kept], release: ReleaseId, adopt: bool) {
+    fn keep(&mut self, kept: &[Kept], release: ReleaseId, adopt: Adoption) {
         for one in kept {
             let Some(content) = self.slots.slots.remove(&one.from) else {
                 continue;
             };
             let identity = content.identity().unwrap().clone();
-            if adopt {
+            if adopt == Adoption::Stamp {
                 let stamp = stamp(release, 0, Seal::Sealed, &identity);
                 self.put(&one.to, identity, stamp, false);
             } else {
@@ -296,7 +296,7 @@ fn rollback_and_forward_again_are_each_others_inverse() {
     assert_eq!(model.read(), first);
     model.rollback(&Wish::Release(r(2)), None).unwrap();
     assert_eq!(model.read(), second);
-    assert!(model.history().hold.is_none(), "forward again is where we were: nothing is held");
+    assert!(model.history().hold().is_none(), "forward again is where we were: nothing is held");
 }
 
 #[test]
@@ -305,11 +305,11 @@ fn a_rollback_holds_the_code_it_displaced_until_other_code_is_published() {
     model.deploy(Verb::Deploy, "one", None).unwrap();
     model.deploy(Verb::Deploy, "two", None).unwrap();
     model.rollback(&Wish::Previous, None).unwrap();
-    let hold = model.history().hold.unwrap();
+    let hold = model.history().hold().unwrap().clone();
     assert!(hold.fingerprints.contains(&Fingerprint::from("two")));
     assert!(!hold.fingerprints.contains(&Fingerprint::from("one")));
     model.deploy(Verb::Deploy, "three", None).unwrap();
-    assert!(model.history().hold.is_none());
+    assert!(model.history().hold().is_none());
 }
 
 #[test]
@@ -366,11 +366,11 @@ fn a_half_swapped_environment_is_mixed_and_recovery_takes_it_back() {
     model.deploy(Verb::Deploy, "one", None).unwrap();
     let before = model.read();
     let plan = model.deploy(Verb::Deploy, "two", Some((6, 0))).unwrap();
-    let Step::Swap { pairs, publishes, displaces } = plan.swap().unwrap().clone() else {
+    let Step::Swap { pairs, publishes, displaces, damaged } = plan.swap().unwrap().clone() else {
         unreachable!()
     };
     assert_eq!(plan.steps[6].step.key(), "swap");
-    model.act(&Step::Swap { pairs: pairs[..1].to_vec(), publishes, displaces });
+    model.act(&Step::Swap { pairs: pairs[..1].to_vec(), publishes, displaces, damaged });
     assert!(matches!(Live::of(&model.live, &model.slots), Live::Mixed(_)));
     assert_eq!(model.recover(), Some(Verdict::MustBeTakenBack));
     assert_eq!(model.read(), before);

@@ -344,7 +344,9 @@ impl fmt::Display for Effect {
             Self::Exchange { left, right, .. } => write!(f, "exchange  {left} ⇄ {right}"),
             Self::PlaceNew { from, to } => write!(f, "place     {from} → {to}"),
             Self::MoveSlot { from, to } => write!(f, "rename    {from} → {to}"),
-            Self::RemoveSlot { slot, release } => write!(f, "remove    {slot}, if it holds {release}"),
+            Self::RemoveSlot { slot, release } => {
+                write!(f, "remove    {slot}, if it holds {release}")
+            }
             Self::Dbt { arguments, on } => {
                 write!(f, "dbt       {}   (on {on})", arguments.join(" "))
             }

@@ -1,12 +1,12 @@
 //! The planners: from what is wished, remembered and observed to a [`Plan`]. Pure; a dry run and
 //! a real run call the same function.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::history::{History, ReleaseState};
 use super::name::{Identity, Naming, ReleaseId, Role, SlotName};
-use super::plan::{Effect, Kept, Pair, Plan, Planned, Rung, Step, Verb};
+use super::plan::{Adoption, Effect, Kept, Pair, Plan, Planned, Rung, Step, Verb};
 use super::slot::{Content, Live, Observation};
 
 /// What every planner stands on.
@@ -35,6 +35,15 @@ pub enum Obstacle {
     },
     /// The live slots do not agree.
     Mixed(BTreeMap<SlotName, Option<ReleaseId>>),
+    /// A live slot's content cannot be read at all.
+    Damaged {
+        /// Which.
+        slot: SlotName,
+        /// The warehouse's words.
+        reason: String,
+    },
+    /// Whether an interrupted cutover happened cannot be told from what is there.
+    Unclear(SlotName),
     /// The ledger says that a release is live, and there is nothing at all.
     Vanished(ReleaseId),
     /// Where a build or an archive must go there is something that Switchback did not make.
@@ -74,6 +83,12 @@ impl fmt::Display for Obstacle {
                 }
                 Ok(())
             }
+            Self::Damaged { slot, reason } => write!(f, "{slot} cannot be read: {reason}"),
+            Self::Unclear(slot) => write!(
+                f,
+                "what {slot} holds is neither what was live before the interrupted run nor what it \
+                 was to publish"
+            ),
             Self::Vanished(release) => {
                 write!(f, "{release} should be live, but production is not there any more")
             }
@@ -107,6 +122,8 @@ pub struct Standing {
     pub release: Option<ReleaseId>,
     /// The containers of content that no stamp speaks for.
     pub adopted: BTreeMap<SlotName, Identity>,
+    /// Whether that content cannot be read at all.
+    pub damaged: bool,
 }
 
 /// What a deploy or a build is asked for.
@@ -127,37 +144,45 @@ pub struct DeployWish {
 
 /// What is live now: by stamp, or by the identity of content to adopt.
 pub fn standing(ground: &Ground<'_>) -> Result<Standing, Obstacle> {
+    let unstamped = |adopted: BTreeMap<SlotName, Identity>, damaged| {
+        let known = ground.history.releases.values().find(|release| {
+            release.state == ReleaseState::Adopted && release.identities == adopted
+        });
+        let number = || ground.history.number_to_adopt(&ground.stamped());
+        let release = Some(known.map_or_else(number, |release| release.id));
+        Standing { release, adopted, damaged }
+    };
     match Live::of(ground.live, ground.observation) {
         Live::Busy { slot, reason } => Err(Obstacle::Busy { slot, reason }),
         Live::Mixed(slots) => Err(Obstacle::Mixed(slots)),
         Live::Empty => Ok(Standing::default()),
-        Live::Release(release) => Ok(Standing { release: Some(release), adopted: BTreeMap::new() }),
-        Live::Unstamped(identities) => {
-            let history = ground.history;
-            let known = history.releases.values().find(|release| {
-                release.state == ReleaseState::Adopted && release.identities == identities
-            });
-            let release = match known {
-                Some(release) => release.id,
-                None if history.releases.is_empty() => ReleaseId(0),
-                None => history.next_release().0,
-            };
-            Ok(Standing { release: Some(release), adopted: identities })
-        }
+        Live::Release(release) => Ok(Standing { release: Some(release), ..Standing::default() }),
+        Live::Unstamped(identities) => Ok(unstamped(identities, false)),
+        Live::Damaged { identities, .. } => Ok(unstamped(identities, true)),
+    }
+}
+
+/// The same for a verb that must be able to read what is live.
+fn readable(ground: &Ground<'_>) -> Result<Standing, Obstacle> {
+    match Live::of(ground.live, ground.observation) {
+        Live::Damaged { slot, reason, .. } => Err(Obstacle::Damaged { slot, reason }),
+        _ => standing(ground),
     }
 }
 
 /// Plans a deploy, or the building half of one.
 pub fn deploy(ground: &Ground<'_>, wish: &DeployWish) -> Result<Plan, Obstacle> {
-    let standing = standing(ground)?;
+    let standing = readable(ground)?;
     if let (None, Some(claimed), false) =
         (standing.release, ground.history.claimed_live(), wish.allow_vanished)
     {
         return Err(Obstacle::Vanished(claimed));
     }
-    let (mut release, mut attempt) = ground.history.next_release();
-    if standing.release == Some(release) {
-        (release, attempt) = (release.next(), 1); // The number went to what is being adopted.
+    let (mut release, mut attempt) = ground.history.next_release(&ground.stamped());
+    if let Some(adopted) = standing.release.filter(|adopted| *adopted >= release) {
+        // The number went to what is being adopted.
+        release = adopted.next();
+        attempt = ground.history.release(release).map_or(1, |abandoned| abandoned.attempt + 1);
     }
     let pairs = ground.pairs(Role::Build(release));
     let mut steps = ground.leftover(release)?;
@@ -171,7 +196,7 @@ pub fn deploy(ground: &Ground<'_>, wish: &DeployWish) -> Result<Plan, Obstacle> 
     steps.push(Step::Verify { pairs: pairs.clone() });
     steps.push(Step::Seal { pairs: pairs.clone(), release, attempt });
     if wish.verb == Verb::Deploy {
-        steps.extend(ground.cutover(&pairs, release, &standing, &wish.checks));
+        steps.extend(ground.cutover(&pairs, release, &standing, &wish.checks)?);
         steps.extend(ground.expired(release, standing.release, wish.keep));
     }
     Ok(ground.plan(wish.verb, release, attempt, &standing, Some(wish.moved_by), steps))
@@ -184,7 +209,7 @@ pub fn promote(
     checks: &[Vec<String>],
     keep: usize,
 ) -> Result<Plan, Obstacle> {
-    let standing = standing(ground)?;
+    let standing = readable(ground)?;
     let waiting = ground
         .history
         .releases
@@ -201,7 +226,7 @@ pub fn promote(
     if !pairs.iter().all(|pair| ground.content(&pair.other).release() == Some(release)) {
         return Err(Obstacle::NotKept(release));
     }
-    let mut steps = ground.cutover(&pairs, release, &standing, checks);
+    let mut steps = ground.cutover(&pairs, release, &standing, checks)?;
     steps.extend(ground.expired(release, standing.release, keep));
     Ok(ground.plan(Verb::Promote, release, waiting.attempt, &standing, None, steps))
 }
@@ -212,9 +237,13 @@ pub fn rollback(ground: &Ground<'_>, target: ReleaseId) -> Result<Plan, Obstacle
     if standing.release == Some(target) {
         return Err(Obstacle::AlreadyLive(target));
     }
-    let pairs = ground.holders(target).ok_or(Obstacle::NotKept(target))?;
+    let pairs = match ground.holding(target) {
+        Holding::Kept(pairs) => pairs,
+        Holding::Busy { slot, reason } => return Err(Obstacle::Busy { slot, reason }),
+        Holding::Gone => return Err(Obstacle::NotKept(target)),
+    };
     let attempt = ground.history.release(target).map_or(1, |release| release.attempt);
-    let steps = ground.cutover(&pairs, target, &standing, &[]);
+    let steps = ground.cutover(&pairs, target, &standing, &[])?;
     Ok(ground.plan(Verb::Rollback, target, attempt, &standing, None, steps))
 }
 
@@ -261,18 +290,37 @@ impl Ground<'_> {
             .collect()
     }
 
+    /// The releases that observed stamps name.
+    fn stamped(&self) -> BTreeSet<ReleaseId> {
+        let stamps = self.observation.slots.values().filter_map(Content::own_stamp);
+        stamps.map(|stamp| stamp.release).collect()
+    }
+
     /// The slots whose stamps say that they hold `target`, looked for under every name that this
     /// environment has ever given.
     #[must_use]
-    pub fn holders(&self, target: ReleaseId) -> Option<Vec<Pair>> {
+    pub fn holding(&self, target: ReleaseId) -> Holding {
         let others = self.history.releases.keys().copied().filter(|id| *id != target);
-        std::iter::once(target)
+        let kept = std::iter::once(target)
             .chain(others)
             .flat_map(|id| [Role::Archive(id), Role::Build(id)])
             .map(|role| self.pairs(role))
             .find(|pairs| {
                 pairs.iter().all(|pair| self.content(&pair.other).release() == Some(target))
-            })
+            });
+        if let Some(pairs) = kept {
+            return Holding::Kept(pairs);
+        }
+        // It may be there and only not readable now, because somebody looks into it.
+        let busy = self.pairs(Role::Archive(target)).into_iter().find_map(|pair| {
+            match self.content(&pair.other) {
+                Content::Busy { reason } => {
+                    Some(Holding::Busy { slot: pair.other, reason: reason.clone() })
+                }
+                _ => None,
+            }
+        });
+        busy.unwrap_or(Holding::Gone)
     }
 
     fn plan(
@@ -304,52 +352,71 @@ impl Ground<'_> {
         release: ReleaseId,
         standing: &Standing,
         checks: &[Vec<String>],
-    ) -> Vec<Step> {
+    ) -> Result<Vec<Step>, Obstacle> {
         let mut steps = Vec::new();
         if standing.release.is_some() {
             steps.push(Step::SyncGrants { pairs: pairs.to_vec() });
+        }
+        if standing.release.is_some() && !standing.damaged {
             steps.push(Step::Drift { pairs: pairs.to_vec() });
         }
         steps.push(Step::Swap {
             pairs: pairs.to_vec(),
             publishes: release,
             displaces: standing.release,
+            damaged: standing.damaged,
         });
         if !checks.is_empty() {
             steps.push(Step::Check { commands: checks.to_vec() });
         }
         if let Some(old) = standing.release {
-            let kept = pairs
-                .iter()
-                .map(|pair| Kept {
-                    live: pair.live.clone(),
-                    from: pair.other.clone(),
-                    to: self.naming.slot(&pair.live, Role::Archive(old)),
-                })
-                .collect();
-            let adopt = !standing.adopted.is_empty();
-            steps.push(Step::Keep { kept, release: old, adopt });
+            steps.push(self.keep(pairs, old, standing)?);
         }
-        steps
+        Ok(steps)
+    }
+
+    fn keep(&self, pairs: &[Pair], old: ReleaseId, standing: &Standing) -> Result<Step, Obstacle> {
+        let mut kept = Vec::new();
+        for Pair { live, other } in pairs {
+            let to = self.naming.slot(live, Role::Archive(old));
+            if to != *other && *self.content(&to) != Content::Absent {
+                return Err(Obstacle::Squatter(to)); // Better told before the swap than after it.
+            }
+            kept.push(Kept { live: live.clone(), from: other.clone(), to });
+        }
+        let adopt = match (standing.damaged, standing.adopted.is_empty()) {
+            (true, _) => Adoption::Aside,
+            (false, false) => Adoption::Stamp,
+            (false, true) => Adoption::Ours,
+        };
+        Ok(Step::Keep { kept, release: old, adopt })
     }
 
     /// What an earlier attempt at `release` left where the build must go.
     fn leftover(&self, release: ReleaseId) -> Result<Vec<Step>, Obstacle> {
         for pair in self.pairs(Role::Build(release)) {
-            let content = self.content(&pair.other);
-            if *content != Content::Absent && !content.is_ours() {
-                return Err(Obstacle::Squatter(pair.other));
+            match self.content(&pair.other) {
+                Content::Busy { reason } => {
+                    return Err(Obstacle::Busy { slot: pair.other, reason: reason.clone() });
+                }
+                content if *content != Content::Absent && !holds_only(content, release) => {
+                    return Err(Obstacle::Squatter(pair.other));
+                }
+                _ => {}
             }
         }
         Ok(self.drop_of(Role::Build(release)).into_iter().collect())
     }
 
+    /// The dropping of a role's slots, as far as they hold that release and nothing else: a name is
+    /// a claim, and what a swap left under it may be somebody's production.
     fn drop_of(&self, role: Role) -> Option<Step> {
+        let (Role::Build(release) | Role::Archive(release)) = role else { return None };
         let slots: Vec<SlotName> = self
             .pairs(role)
             .into_iter()
             .map(|pair| pair.other)
-            .filter(|slot| self.content(slot).is_ours())
+            .filter(|slot| holds_only(self.content(slot), release))
             .collect();
         (!slots.is_empty()).then_some(Step::Drop { role, slots })
     }
@@ -386,6 +453,30 @@ impl Ground<'_> {
             .filter_map(|one| self.drop_of(Role::Build(one.id)));
         archives.chain(builds).collect()
     }
+}
+
+/// Whether a slot's content is that release of ours, or a copy we made that was never stamped.
+pub(super) fn holds_only(content: &Content, release: ReleaseId) -> bool {
+    match content.own_stamp() {
+        Some(stamp) => stamp.release == release,
+        None => content.is_ours(),
+    }
+}
+
+/// Where the content of a release is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holding {
+    /// In these slots.
+    Kept(Vec<Pair>),
+    /// In a slot that cannot be read now.
+    Busy {
+        /// Which.
+        slot: SlotName,
+        /// The warehouse's words.
+        reason: String,
+    },
+    /// Nowhere.
+    Gone,
 }
 
 /// A step's effects: dbt's are the same on every warehouse, the rest are the warehouse's own.

@@ -3,8 +3,9 @@
 
 use super::history::{History, Open};
 use super::journal::Ending;
+use super::name::{ReleaseId, Role};
 use super::plan::{Effect, Pair, Planned, Step};
-use super::planner::effects;
+use super::planner::{Obstacle, effects, holds_only};
 use super::slot::{Content, Observation};
 
 /// What recovery found out about the cutover.
@@ -37,68 +38,87 @@ pub struct Recovery {
     pub ending: Ending,
 }
 
-/// Plans the recovery; `None` if nothing is unfinished.
-#[must_use]
+/// Plans the recovery; `None` if nothing is unfinished. An obstacle where the stamps cannot tell
+/// whether the cutover happened: "cannot be read now" is no evidence that it did not.
 pub fn recovery(
     history: &History,
     observation: &Observation,
     render: &dyn Fn(&Step) -> Vec<Effect>,
-) -> Option<Recovery> {
-    let open = history.open.clone()?;
-    let Some(Step::Swap { pairs, publishes, displaces }) = open.began.plan.swap().cloned() else {
-        return Some(without_cutover(open, observation));
+) -> Result<Option<Recovery>, Obstacle> {
+    let Some(open) = history.open.clone() else { return Ok(None) };
+    let Some(Step::Swap { pairs, publishes, displaces, .. }) = open.began.plan.swap().cloned()
+    else {
+        return Ok(Some(without_cutover(open, observation)));
     };
-    let at_target = |pair: &Pair| observation.content(&pair.live).release() == Some(publishes);
-    let reached: Vec<Pair> = pairs.iter().filter(|pair| at_target(pair)).cloned().collect();
     let wanted_back = open.intended.contains("swap-back");
     let was_done = open.done.contains("swap");
+    let mut reached = Vec::new();
+    for pair in &pairs {
+        if has_swapped(&open, observation, pair, publishes, displaces)? {
+            reached.push(pair.clone());
+        }
+    }
     let back = |pairs: Vec<Pair>| {
         let step = Step::SwapBack { pairs, publishes: displaces, displaces: publishes };
         Planned { effects: effects(&step, render), step }
     };
-    let done = |key: &str| {
-        if was_done { Vec::new() } else { vec![key.to_owned()] }
-    };
-    Some(if reached.is_empty() {
+    let swap = if was_done { Vec::new() } else { vec!["swap".to_owned()] };
+    let (verdict, observed, remaining, ending) = if reached.is_empty() {
         if was_done && wanted_back {
-            Recovery {
-                verdict: Verdict::TakenBack,
-                observed: vec!["swap-back".to_owned()],
-                remaining: Vec::new(),
-                ending: Ending::SwappedBack,
-                open,
-            }
+            let observed = vec!["swap-back".to_owned()];
+            (Verdict::TakenBack, observed, Vec::new(), Ending::SwappedBack)
         } else {
-            Recovery {
-                verdict: Verdict::DidNotHappen,
-                observed: Vec::new(),
-                remaining: Vec::new(),
-                ending: Ending::Abandoned,
-                open,
-            }
+            (Verdict::DidNotHappen, Vec::new(), Vec::new(), Ending::Abandoned)
         }
     } else if reached.len() < pairs.len() || wanted_back {
-        Recovery {
-            verdict: Verdict::MustBeTakenBack,
-            observed: done("swap"),
-            remaining: vec![back(reached)],
-            ending: Ending::SwappedBack,
-            open,
-        }
+        (Verdict::MustBeTakenBack, swap, vec![back(reached)], Ending::SwappedBack)
     } else {
-        Recovery {
-            verdict: Verdict::Happened,
-            observed: done("swap"),
-            remaining: after_the_swap(&open, observation),
-            ending: Ending::Published,
-            open,
+        let remaining = after_the_swap(&open, observation, render);
+        (Verdict::Happened, swap, remaining, Ending::Published)
+    };
+    Ok(Some(Recovery { open, verdict, observed, remaining, ending }))
+}
+
+/// Whether the cutover of one slot happened, on positive evidence only.
+fn has_swapped(
+    open: &Open,
+    observation: &Observation,
+    pair: &Pair,
+    publishes: ReleaseId,
+    displaces: Option<ReleaseId>,
+) -> Result<bool, Obstacle> {
+    if !open.intended.contains("swap") {
+        return Ok(false); // It is written as intended before it acts.
+    }
+    let is_old = |content: &Content| {
+        let adopted = open.began.adopted.get(&pair.live);
+        (displaces.is_some() && content.release() == displaces)
+            || (adopted.is_some() && content.identity() == adopted)
+    };
+    let live = observation.content(&pair.live);
+    let other = observation.content(&pair.other);
+    if live.release() == Some(publishes) || is_old(other) {
+        return Ok(true);
+    }
+    let still_waits = other.own_stamp().is_some_and(|stamp| stamp.release == publishes);
+    if is_old(live) || still_waits || (displaces.is_none() && *live == Content::Absent) {
+        return Ok(false);
+    }
+    match live {
+        Content::Busy { reason } => {
+            Err(Obstacle::Busy { slot: pair.live.clone(), reason: reason.clone() })
         }
-    })
+        _ => Err(Obstacle::Unclear(pair.live.clone())),
+    }
 }
 
 /// The plan's steps behind the swap that are not done. Post-deploy checks are not run again: they
 /// need dbt, and a recovery must work without it.
-fn after_the_swap(open: &Open, observation: &Observation) -> Vec<Planned> {
+fn after_the_swap(
+    open: &Open,
+    observation: &Observation,
+    render: &dyn Fn(&Step) -> Vec<Effect>,
+) -> Vec<Planned> {
     open.began
         .plan
         .steps
@@ -108,17 +128,23 @@ fn after_the_swap(open: &Open, observation: &Observation) -> Vec<Planned> {
         .filter(|planned| !matches!(planned.step, Step::Check { .. }))
         .filter(|planned| !open.done.contains(&planned.step.key()))
         .filter(|planned| !was_overtaken(&planned.step, observation))
-        .cloned()
+        // Rendered anew: production may have another path by now.
+        .map(|planned| Planned {
+            step: planned.step.clone(),
+            effects: effects(&planned.step, render),
+        })
         .collect()
 }
 
 /// Whether an archive that was to be dropped holds something else by now.
 fn was_overtaken(step: &Step, observation: &Observation) -> bool {
     match step {
-        Step::Drop { slots, .. } => slots.iter().any(|slot| {
-            let content = observation.content(slot);
-            *content != Content::Absent && !content.is_ours()
-        }),
+        Step::Drop { role: Role::Build(release) | Role::Archive(release), slots } => {
+            slots.iter().any(|slot| {
+                let content = observation.content(slot);
+                *content != Content::Absent && !holds_only(content, *release)
+            })
+        }
         _ => false,
     }
 }

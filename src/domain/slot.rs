@@ -133,6 +133,15 @@ pub enum Live {
     Unstamped(BTreeMap<SlotName, Identity>),
     /// The slots do not agree.
     Mixed(BTreeMap<SlotName, Option<ReleaseId>>),
+    /// A slot's content cannot be read at all.
+    Damaged {
+        /// Which slot.
+        slot: SlotName,
+        /// The warehouse's own words.
+        reason: String,
+        /// The containers of all live slots.
+        identities: BTreeMap<SlotName, Identity>,
+    },
     /// A slot cannot be read now.
     Busy {
         /// Which slot.
@@ -149,6 +158,7 @@ impl Live {
         let mut releases = BTreeMap::new();
         let mut identities = BTreeMap::new();
         let mut absent = 0;
+        let mut damaged = None;
         for slot in live {
             match observation.content(slot) {
                 Content::Busy { reason } => {
@@ -158,11 +168,18 @@ impl Live {
                     absent += 1;
                     releases.insert(slot.clone(), None);
                 }
+                Content::Unreadable { identity, reason } => {
+                    identities.insert(slot.clone(), identity.clone());
+                    damaged.get_or_insert_with(|| (slot.clone(), reason.clone()));
+                }
                 content @ Content::Present { identity, .. } => {
                     releases.insert(slot.clone(), content.release());
                     identities.insert(slot.clone(), identity.clone());
                 }
             }
+        }
+        if let Some((slot, reason)) = damaged {
+            return Self::Damaged { slot, reason, identities };
         }
         if absent == live.len() {
             return Self::Empty;

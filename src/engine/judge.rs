@@ -6,13 +6,13 @@ use super::{Failure, Fingerprint, History, Hold, HoldKind, Kind};
 /// published, where that is known already.
 #[must_use]
 pub fn held(history: &History, fingerprint: Option<&Fingerprint>) -> Option<Failure> {
-    let hold = history.hold.as_ref()?;
-    let refuses = match hold.kind {
+    let refuses = |hold: &&Hold| match hold.kind {
         HoldKind::All => true,
         HoldKind::SameCommit => fingerprint.is_some_and(|one| hold.fingerprints.contains(one)),
         HoldKind::None => false,
     };
-    refuses.then(|| failure(hold))
+    let holds = [history.hold_by_hand.as_ref(), history.hold_of_rollback.as_ref()];
+    holds.into_iter().flatten().find(refuses).map(failure)
 }
 
 fn failure(hold: &Hold) -> Failure {

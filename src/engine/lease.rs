@@ -1,15 +1,38 @@
-//! Keeping the lease while something long goes on.
+//! Keeping the lease while something goes on.
 
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Engine;
 use crate::failure::Kind;
-use crate::ports::{Event, Halt, PortError};
+use crate::ports::{Event, Halt, Ledger, Observer, PortError, Token};
 
-impl Engine<'_> {
+/// What it takes to keep a lease; apart from the engine, which is busy meanwhile.
+pub(super) struct Keeper<'a> {
+    ledger: &'a dyn Ledger,
+    observer: Rc<dyn Observer>,
+    halt: Rc<watch::Sender<Option<Halt>>>,
+    token: Token,
+    ttl: Duration,
+}
+
+impl<'a> Engine<'a> {
+    pub(super) fn keeper(&self) -> Keeper<'a> {
+        Keeper {
+            ledger: self.ledger,
+            observer: self.observer.clone(),
+            halt: self.halt.clone(),
+            token: self.token,
+            ttl: self.ttl,
+        }
+    }
+}
+
+impl Keeper<'_> {
     /// Awaits `work`, renewing the lease meanwhile. A lease that was lost is announced as a reason
     /// to halt, which ends dbt; what else was going on is refused by its fencing token.
     pub(super) async fn keeping_the_lease<T>(&self, work: impl Future<Output = T>) -> T {

@@ -15,7 +15,7 @@ const CHECK_ROWS: usize = 20;
 impl Engine<'_> {
     /// Re-checks, right before a cutover, what the plan was made on: the stamps and the hold.
     pub(super) async fn expect(&self, plan: &Plan, step: &Step) -> Outcome<()> {
-        let Step::Swap { pairs, publishes, displaces } = step else {
+        let Step::Swap { pairs, publishes, displaces, .. } = step else {
             return Ok(());
         };
         if plan.verb != Verb::Rollback {
@@ -69,27 +69,23 @@ impl Engine<'_> {
     }
 
     async fn effects(&self, planned: &Planned) -> Result<(), PortError> {
-        let work = self.warehouse.perform(&planned.effects, self.token);
-        self.keeping_the_lease(work).await
+        self.warehouse.perform(&planned.effects, self.token).await
     }
 
+    /// Live is looked at after writers are kept out, where that can be done, and in any case before
+    /// the copy: what is written between the two is reported as drift, never lost.
     async fn clone_live(
         &mut self,
         planned: &Planned,
         from_nothing: bool,
     ) -> Result<Evidence, PortError> {
-        // Where a guard keeps writers out, live is what was copied; elsewhere it is looked at before
-        // the copy, so that what is written between the two is reported as drift, never lost.
-        let guarded = planned.effects.iter().any(|effect| matches!(effect, Effect::Guard { .. }));
-        let mut baseline = Baseline::default();
-        if !from_nothing && !guarded {
-            baseline = self.warehouse.baseline().await?;
-        }
-        self.effects(planned).await?;
-        if !from_nothing && guarded {
-            baseline = self.warehouse.baseline().await?;
-        }
+        let guard = planned.effects.iter().position(|one| matches!(one, Effect::Guard { .. }));
+        let (first, rest) = planned.effects.split_at(guard.map_or(0, |at| at + 1));
+        self.warehouse.perform(first, self.token).await?;
+        let baseline =
+            if from_nothing { Baseline::default() } else { self.warehouse.baseline().await? };
         self.rules.baseline = Some(baseline.clone());
+        self.warehouse.perform(rest, self.token).await?;
         Ok(Evidence::Cloned(baseline))
     }
 
@@ -101,8 +97,7 @@ impl Engine<'_> {
         let dbt = self.dbt.ok_or_else(|| {
             Failure::new(Kind::Unexpected, "a plan with dbt steps was run without a dbt project")
         })?;
-        let work = dbt.run(commands, site, self.halt.subscribe());
-        match self.keeping_the_lease(work).await? {
+        match dbt.run(commands, site, self.halt.subscribe()).await? {
             DbtEnd::Succeeded(summary) => Ok(Evidence::Built(summary)),
             DbtEnd::Failed { summary, message } => {
                 self.tale.dbt = Some(summary);
@@ -118,10 +113,8 @@ impl Engine<'_> {
         let (mut before, mut after) = (Inventory::new(), Inventory::new());
         let depth = if self.rules.gates.compare_contents { Depth::Contents } else { Depth::Counts };
         for pair in pairs {
-            let work = self.warehouse.inventory(&pair.live, depth);
-            before.extend(self.keeping_the_lease(work).await?);
-            let work = self.warehouse.inventory(&pair.other, depth);
-            after.extend(self.keeping_the_lease(work).await?);
+            before.extend(self.warehouse.inventory(&pair.live, depth).await?);
+            after.extend(self.warehouse.inventory(&pair.other, depth).await?);
         }
         let changes = compare(&before, &after);
         let mut findings = judge(&changes, &self.rules.gates, &self.rules.allowed_relations);
@@ -178,7 +171,12 @@ impl Engine<'_> {
     async fn drift(&mut self, planned: &Planned) -> Result<Evidence, PortError> {
         self.effects(planned).await?;
         let Some(baseline) = self.rules.baseline.clone() else {
-            return Ok(Evidence::Drifted(Vec::new()));
+            return Err(Failure::stopped(
+                "it is not known what production looked like when this release was cloned, so what \
+                 was written to it since cannot be found",
+            )
+            .next("build it again")
+            .into());
         };
         let drift = self.warehouse.drift(&baseline).await?;
         if !drift.is_empty() && !self.rules.allow_drift {

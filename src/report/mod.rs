@@ -149,7 +149,7 @@ impl Changed {
             findings: Vec::new(),
             dbt: None,
             loss: None,
-            hold: history.hold.clone(),
+            hold: history.hold().cloned(),
             notes: Vec::new(),
             undo: None,
             next: None,

@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::inventory::{Change, What};
 use crate::domain::journal::{Actor, HoldKind};
 use crate::domain::name::{Naming, Role, SlotName};
-use crate::domain::plan::{Effect, Kept, Pair, Planned, Rung, Step, Verb};
+use crate::domain::plan::{Adoption, Effect, Kept, Pair, Planned, Rung, Step, Verb};
 use crate::domain::verify::{Action, Finding};
 use crate::failure::{Failure, Kind};
 
@@ -56,7 +56,7 @@ fn build_step(pairs: &[Pair], dbt: &[String]) -> Step {
 fn keep_step(build: &SlotName, archive: &SlotName) -> Step {
     let live = SlotName::from("/data/shop.duckdb");
     let kept = Kept { live, from: build.clone(), to: archive.clone() };
-    Step::Keep { kept: vec![kept], release: ReleaseId(1), adopt: false }
+    Step::Keep { kept: vec![kept], release: ReleaseId(1), adopt: Adoption::Ours }
 }
 
 fn plan() -> Plan {
@@ -91,10 +91,19 @@ fn plan() -> Plan {
                 vec![Effect::Dbt { arguments: dbt, on: "build".into() }],
             ),
             step(
-                Step::Swap { pairs, publishes: ReleaseId(2), displaces: Some(ReleaseId(1)) },
+                Step::Swap {
+                    pairs,
+                    publishes: ReleaseId(2),
+                    displaces: Some(ReleaseId(1)),
+                    damaged: false,
+                },
                 vec![
                     Effect::RefuseWal { slots: vec![live.clone(), build.clone()] },
-                    Effect::Exchange { left: live.to_string(), right: build.to_string() },
+                    Effect::Exchange {
+                        left: live.to_string(),
+                        right: build.to_string(),
+                        guarded: true,
+                    },
                 ],
             ),
             step(keep_step(&build, &archive), vec![Effect::MoveSlot { from: build, to: archive }]),

@@ -18,6 +18,7 @@ use crate::report::{Answer, Changed, Shown, Word};
 /// Runs the verb (`Verb::Deploy` or `Verb::Build`).
 pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
     let started = Instant::now();
+    site.check_commands()?;
     let view = look(site).await?;
     refuse_unsettled(site, &view.history).await?;
     if let Some(failure) = held(&view.history, None) {

@@ -36,7 +36,7 @@ async fn about(site: &Site, view: &View) -> Vec<Checked> {
     let settled = refuse_unsettled(site, &view.history).await;
     let hold = match held(&view.history, None) {
         Some(failure) => Err(failure),
-        None => Ok(view.history.hold.as_ref().map_or_else(
+        None => Ok(view.history.hold().map_or_else(
             || "no".to_owned(),
             |hold| format!("only the code that was rolled back ({})", hold.reason),
         )),

@@ -23,7 +23,7 @@ pub async fn hold(site: &Site) -> Outcome<Answer> {
 pub async fn resume(site: &Site) -> Outcome<Answer> {
     let reason = reason(site, "resume")?;
     let history = History::fold(&site.ledger.load().await?);
-    let Some(hold) = history.hold else {
+    let Some(hold) = history.hold() else {
         return Ok(Answer::Said(Word::NothingToDo, "nothing was held".to_owned()));
     };
     append(site, Entry::Resumed { reason }).await?;

@@ -17,6 +17,7 @@ pub mod status;
 
 use crate::domain::history::History;
 use crate::domain::planner::{Ground, Obstacle};
+use crate::domain::relocate::relocated;
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::ports::Lease;
@@ -33,7 +34,9 @@ pub struct View {
 
 /// Reads the journal and the slots.
 pub async fn look(site: &Site) -> Outcome<View> {
-    let history = History::fold(&site.ledger.load().await?);
+    let folded = History::fold(&site.ledger.load().await?);
+    let warehouse = site.warehouse.as_ref();
+    let history = relocated(folded, warehouse.live(), warehouse.naming());
     let observation = site.warehouse.observe().await?;
     Ok(View { history, observation })
 }
@@ -61,6 +64,7 @@ impl View {
     pub fn live(&self, site: &Site) -> Option<Shown> {
         self.plan(site, crate::domain::planner::standing)
             .ok()
+            .filter(|standing| !standing.damaged)
             .and_then(|standing| standing.release)
             .map(|release| Shown::live(&self.history, release))
     }
@@ -113,11 +117,16 @@ pub fn locked(lease: &Lease) -> Failure {
     ))
 }
 
-fn refused(site: &Site, obstacle: &Obstacle) -> Failure {
+/// The failure that an obstacle amounts to.
+#[must_use]
+pub fn refused(site: &Site, obstacle: &Obstacle) -> Failure {
     let kind = match obstacle {
         Obstacle::Busy { .. } => Kind::Locked,
-        Obstacle::Mixed(_) => Kind::Unfinished,
-        Obstacle::Vanished(_) | Obstacle::Squatter(_) | Obstacle::Outdated { .. } => Kind::Stopped,
+        Obstacle::Mixed(_) | Obstacle::Unclear(_) => Kind::Unfinished,
+        Obstacle::Damaged { .. }
+        | Obstacle::Vanished(_)
+        | Obstacle::Squatter(_)
+        | Obstacle::Outdated { .. } => Kind::Stopped,
         Obstacle::NothingWaits(_)
         | Obstacle::AlreadyLive(_)
         | Obstacle::NotKept(_)
@@ -127,6 +136,12 @@ fn refused(site: &Site, obstacle: &Obstacle) -> Failure {
     let next = match obstacle {
         Obstacle::Busy { .. } => "wait until the other process is done, then run this again".into(),
         Obstacle::Mixed(_) => site.command("recover", ""),
+        Obstacle::Damaged { .. } => site.command("rollback", "--to TARGET --reason TEXT"),
+        Obstacle::Unclear(slot) => format!(
+            "look at {slot} and at what is kept under {}; nothing was touched and nothing is \
+             dropped meanwhile",
+            site.ledger.place()
+        ),
         Obstacle::Vanished(release) => format!(
             "bring an archive back with: {}\n       or build production anew with: {}",
             site.command("rollback", &format!("--to {release} --reason TEXT")),

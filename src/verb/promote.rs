@@ -18,6 +18,7 @@ use crate::report::{Answer, Changed, Word};
 /// Runs the verb for `wanted`, or for the newest build that waits.
 pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
     let started = Instant::now();
+    site.check_commands()?;
     let (view, plan) = prepare(site, wanted).await?;
     let waiting = view.history.release(plan.release).cloned().ok_or_else(|| {
         Failure::new(Kind::Unexpected, format!("{} is not in the ledger", plan.release))

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::site::Site;
-use super::{View, locked, look};
+use super::{View, locked, look, refused};
+use crate::domain::plan::Step;
 use crate::domain::recovery::{Recovery, Verdict, recovery};
 use crate::failure::Outcome;
 use crate::ports::{Event, Token};
@@ -39,9 +40,9 @@ pub async fn run(site: &Site) -> Outcome<Answer> {
 pub async fn under_lease(site: &Site, token: Token) -> Outcome<Option<Recovery>> {
     let View { history, observation } = look(site).await?;
     let warehouse = site.warehouse.as_ref();
-    let Some(plan) = recovery(&history, &observation, &|step| warehouse.render(step)) else {
-        return Ok(None);
-    };
+    let render = |step: &Step| warehouse.render(step);
+    let found = recovery(&history, &observation, &render);
+    let Some(plan) = found.map_err(|obstacle| refused(site, &obstacle))? else { return Ok(None) };
     let open = &plan.open;
     site.observer.event(Event::Note(format!(
         "recovering {} of {}, interrupted at {}",

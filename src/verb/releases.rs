@@ -6,7 +6,7 @@ use super::site::Site;
 use super::{View, look};
 use crate::domain::history::{Release, ReleaseState};
 use crate::domain::name::ReleaseId;
-use crate::domain::planner::Ground;
+use crate::domain::planner::{Ground, Holding};
 use crate::failure::Outcome;
 use crate::report::{Answer, Row, Shown};
 
@@ -29,9 +29,9 @@ pub async fn run(site: &Site) -> Outcome<Answer> {
     Ok(Answer::Releases(rows))
 }
 
-fn kept(site: &Site, view: &View) -> Outcome<BTreeMap<ReleaseId, bool>> {
+fn kept(site: &Site, view: &View) -> Outcome<BTreeMap<ReleaseId, Holding>> {
     view.plan(site, |ground: &Ground<'_>| {
-        Ok(ground.history.releases.keys().map(|id| (*id, ground.holders(*id).is_some())).collect())
+        Ok(ground.history.releases.keys().map(|id| (*id, ground.holding(*id))).collect())
     })
 }
 
@@ -41,15 +41,17 @@ fn row(
     release: &Release,
     live: Option<ReleaseId>,
     previous: Option<ReleaseId>,
-    kept: &BTreeMap<ReleaseId, bool>,
+    kept: &BTreeMap<ReleaseId, Holding>,
 ) -> Row {
     let is_live = live == Some(release.id);
-    let is_kept = kept.get(&release.id).copied().unwrap_or(false);
+    let holding = kept.get(&release.id).unwrap_or(&Holding::Gone);
+    let is_kept = matches!(holding, Holding::Kept(_));
     let state = match release.state {
         _ if is_live => "live",
         ReleaseState::Waiting if is_kept => "waiting",
         ReleaseState::SwappedBack => "swapped-back",
         _ if is_kept => "archived",
+        _ if matches!(holding, Holding::Busy { .. }) => "in use",
         _ => "gone",
     };
     let until = match release.state {

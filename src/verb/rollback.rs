@@ -28,28 +28,25 @@ struct Prepared {
 /// Runs the verb.
 pub async fn run(site: &Site, to: Option<&str>) -> Outcome<Answer> {
     let started = Instant::now();
-    if site.config.reason.is_none() && !site.config.dry_run {
+    if site.config.reason.is_none() {
         return Err(Failure::usage("a rollback needs a reason: it is what the next person reads")
             .production("nothing was touched")
             .next(site.command("rollback", "--reason \"what is wrong\"")));
     }
     let wish = Wish::parse(to.unwrap_or_default());
-    let first = prepare(site, &wish).await;
-    if site.config.dry_run {
-        let prepared = first?;
+    let view = look(site).await?;
+    if view.history.open.is_none() || site.config.dry_run {
+        // Bad input is told before a deploy loses its lease; what recovery settles first is not.
+        let prepared = prepare(site, view, &wish).await?;
         refuse_loss(site, &prepared)?;
-        return Ok(answer(site, Word::Planned, prepared, started));
-    }
-    // Bad input is told before a deploy loses its lease; what recovery can settle is not.
-    if let Err(failure) = first
-        && failure.kind != Kind::Unfinished
-    {
-        return Err(failure);
+        if site.config.dry_run {
+            return Ok(answer(site, Word::Planned, prepared, started));
+        }
     }
     let mut prepared = site
         .under_lease("rollback", true, async |token| {
             recover::under_lease(site, token).await?;
-            let mut prepared = prepare(site, &wish).await?;
+            let mut prepared = prepare(site, look(site).await?, &wish).await?;
             refuse_loss(site, &prepared)?;
             let mut engine = site.engine(token);
             engine.rules = Rules { baseline: prepared.baseline.clone(), ..site.rules() };
@@ -62,14 +59,16 @@ pub async fn run(site: &Site, to: Option<&str>) -> Outcome<Answer> {
     Ok(answer(site, Word::RolledBack, prepared, started))
 }
 
-async fn prepare(site: &Site, wish: &Wish) -> Outcome<Prepared> {
-    let view = look(site).await?;
-    let live = view.plan(site, standing)?.release.or_else(|| view.history.claimed_live());
-    let Some(live) = live else {
+async fn prepare(site: &Site, view: View, wish: &Wish) -> Outcome<Prepared> {
+    let standing = view.plan(site, standing)?;
+    let claimed = view.history.claimed_live();
+    // Content that nobody published stands where the ledger's last release was.
+    let live = if standing.adopted.is_empty() { standing.release } else { None };
+    let Some(live) = live.or(claimed).or(standing.release) else {
         return view.plan(site, |_| Err(Obstacle::NothingLive));
     };
     if let (Wish::Previous, Some(last), true) =
-        (wish, view.history.standing_rollback(), view.history.hold.is_some())
+        (wish, view.history.standing_rollback(), view.history.hold_of_rollback.is_some())
     {
         return Err(untouched(
             Failure::new(
@@ -97,11 +96,13 @@ async fn prepare(site: &Site, wish: &Wish) -> Outcome<Prepared> {
         untouched(failure.next(format!("targets: {}", targets(&view, live))), &view, site)
     })?;
     let plan = view.plan(site, |ground| planner::rollback(ground, target))?;
-    let baseline = match plan.displaces {
-        Some(_) => Some(site.warehouse.baseline().await?),
-        None => None,
-    };
-    let loss = lost(site, &view, &plan).await?;
+    let (mut baseline, mut loss) = (None, Loss::default());
+    if !standing.damaged {
+        if plan.displaces.is_some() {
+            baseline = Some(site.warehouse.baseline().await?);
+        }
+        loss = lost(site, &view, &plan).await?;
+    }
     Ok(Prepared { view, plan, loss, baseline })
 }
 
@@ -187,7 +188,10 @@ fn answer(site: &Site, word: Word, prepared: Prepared, started: Instant) -> Answ
         .map(|old| site.command("rollback", &format!("--to {old} --reason TEXT")));
     let mut notes = Vec::new();
     if word == Word::Planned && view.history.open.is_some() {
-        notes.push("an interrupted run is recovered first".to_owned());
+        notes.push("an interrupted run is recovered first; what it left may move".to_owned());
+    }
+    if matches!(plan.swap(), Some(Step::Swap { damaged: true, .. })) {
+        notes.push("what was live could not be read; it is put aside as it was".to_owned());
     }
     let displaced = plan.displaces.map(|release| Shown::of(&view.history, release));
     Answer::Changed(Box::new(Changed {

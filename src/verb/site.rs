@@ -82,8 +82,9 @@ impl Site {
     /// Finds the project, its profile and its warehouse. Touches nothing.
     pub async fn open(config: Config, around: Surroundings) -> Outcome<Self> {
         let Surroundings { cwd, env, observer, halt, options } = around;
-        let commands = split(&config.dbt_commands)?;
-        let checks = split(&config.post_deploy_commands)?;
+        // A rollback must not fail on commands that it does not run; `checked` judges them.
+        let commands = split(&config.dbt_commands).unwrap_or_default();
+        let checks = split(&config.post_deploy_commands).unwrap_or_default();
         let settings = settings(&config);
         let project = DbtProject::open(
             settings,
@@ -130,6 +131,12 @@ impl Site {
         })
     }
 
+    /// Refuses dbt commands that cannot be run; for the verbs that run them.
+    pub fn check_commands(&self) -> Outcome<()> {
+        check_commands(&split(&self.config.dbt_commands)?)?;
+        check_commands(&split(&self.config.post_deploy_commands)?)
+    }
+
     /// An engine for this run's operation.
     #[must_use]
     pub fn engine(&self, token: Token) -> Engine<'_> {
@@ -145,6 +152,7 @@ impl Site {
             halt: self.halt.clone(),
             rules: self.rules(),
             tale: Tale::default(),
+            cut_over: false,
         }
     }
 
@@ -231,10 +239,7 @@ fn refuse_other_warehouses(config: &Config, located: &Located) -> Outcome<()> {
 }
 
 fn split(commands: &[String]) -> Outcome<Vec<Vec<String>>> {
-    let split: Vec<Vec<String>> =
-        commands.iter().map(|command| split_command(command)).collect::<Outcome<_>>()?;
-    check_commands(&split)?;
-    Ok(split)
+    commands.iter().map(|command| split_command(command)).collect()
 }
 
 /// Who acts: GitHub's actor and run where there are any, otherwise the user of this host.

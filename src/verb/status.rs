@@ -4,6 +4,7 @@ use super::site::Site;
 use super::{View, look};
 use crate::domain::history::ReleaseState;
 use crate::domain::planner::standing;
+use crate::domain::slot::Live;
 use crate::failure::Outcome;
 use crate::report::{Answer, Shown, Status, moment};
 
@@ -11,6 +12,7 @@ use crate::report::{Answer, Shown, Status, moment};
 pub async fn run(site: &Site) -> Outcome<Answer> {
     let view = look(site).await?;
     let history = &view.history;
+    let live = view.plan(site, standing).ok().and_then(|standing| standing.release);
     let lease = site.ledger.lease().await?;
     let unfinished = history.open.as_ref().map(|open| {
         let step = open.step.clone().unwrap_or_else(|| "begin".to_owned());
@@ -26,7 +28,7 @@ pub async fn run(site: &Site) -> Outcome<Answer> {
         warehouse: site.warehouse.kind().to_owned(),
         live: view.live(site),
         doubt: doubt(site, &view),
-        hold: history.hold.clone(),
+        hold: history.hold().cloned(),
         // A run that is under way is not unfinished; its lease says so.
         unfinished: unfinished.filter(|_| running.is_none()),
         running,
@@ -34,7 +36,7 @@ pub async fn run(site: &Site) -> Outcome<Answer> {
             .releases
             .values()
             .filter(|release| release.state == ReleaseState::Waiting)
-            .filter(|release| release.base == history.claimed_live())
+            .filter(|release| release.base == live)
             .map(|release| Shown::of(history, release.id))
             .collect(),
         ledger: site.ledger.place(),
@@ -47,6 +49,12 @@ fn doubt(site: &Site, view: &View) -> Option<String> {
         Ok(standing) => standing,
         Err(failure) => return Some(failure.message),
     };
+    if let Live::Damaged { slot, reason, .. } = Live::of(site.warehouse.live(), &view.observation) {
+        return Some(format!(
+            "{slot} cannot be read: {reason}; put a kept release back with: {}",
+            site.command("rollback", "--to TARGET --reason TEXT")
+        ));
+    }
     let claimed = view.history.claimed_live();
     match (standing.release, claimed) {
         (None, Some(claimed)) => {
