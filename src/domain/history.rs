@@ -209,7 +209,8 @@ impl History {
     pub fn previous(&self, live: ReleaseId) -> Option<ReleaseId> {
         self.ancestors(live).into_iter().find(|id| {
             !self.displaced.contains(id)
-                && self.releases.get(id).is_some_and(|release| {
+                // One that a lost journal does not know was live all the same: it was built upon.
+                && self.releases.get(id).is_none_or(|release| {
                     matches!(release.state, ReleaseState::Published | ReleaseState::Adopted)
                 })
         })

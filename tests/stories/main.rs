@@ -8,5 +8,6 @@
 mod crash;
 mod lease;
 mod loop_;
+mod odd;
 mod trouble;
 mod world;
