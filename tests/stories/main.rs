@@ -8,5 +8,6 @@
 mod crash;
 mod lease;
 mod loop_;
+mod real_dbt;
 mod trouble;
 mod world;
