@@ -27,6 +27,7 @@ MB = 1_000_000
 ROW_BYTES = 64  # eight columns of eight bytes that do not compress
 NEEDED = 6  # copies of the large file that exist at once, with some to spare
 PATIENCE = 600  # seconds for any one process
+GRACE = 30  # seconds for a process to end by itself
 DEPLOY = "switchback deploy"
 # dbt without Switchback: as on a laptop, as in a checkout of its own, and with a parse before.
 PLAIN = ("dbt build", "dbt build, fresh checkout", "dbt parse, dbt build")
@@ -54,15 +55,26 @@ class Run:
         try:
             self.out, errors = child.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
+            end(child)
             sys.exit(f"{' '.join(words)} did not end within {PATIENCE} s")
         except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)
+            end(child)
             raise
         self.seconds = time.perf_counter() - began
         if child.returncode != expected:
             sys.exit(f"{' '.join(words)} ended {child.returncode}:\n{self.out}\n{errors}")
+
+
+def end(child):
+    """Ends a process and its children: asked first, since switchback ends dbt's children itself."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, number)
+            child.communicate(timeout=GRACE)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
 
 
 class Production:
@@ -115,7 +127,7 @@ class Shop(Production):
         dbt.write_text(f"#!{sys.executable}\n{source}", encoding="utf-8")
         dbt.chmod(0o755)
         super().__init__(folder, dbt)
-        columns = ", ".join(f"hash(range + {n}::bigint << 40) as c{n}" for n in range(8))
+        columns = ", ".join(f"hash(range * 8 + {n}) as c{n}" for n in range(8))
         self.large = f"select {columns} from range({size // ROW_BYTES})"
         write(self.project / "dbt_project.yml", "name: shop\nprofile: shop\n")
         write(self.project / "profiles.yml", profile(self.live))
