@@ -10,6 +10,7 @@ and ratios before seconds, since ratios say more about another machine. Needs a 
 """
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -36,7 +37,7 @@ PLAIN = ("dbt build", "dbt build, fresh checkout", "dbt parse, dbt build")
 class Run:
     """How a process ended: wall time, and standard output."""
 
-    def __init__(self, arguments, folder, expected=0):
+    def __init__(self, arguments, folder, out=subprocess.PIPE):
         env = {**os.environ, "NO_COLOR": "1", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
         for name in ("DBT_PROFILES_DIR", "GITHUB_ACTIONS"):
             env.pop(name, None)
@@ -47,7 +48,7 @@ class Run:
             cwd=folder,
             env=env,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=out,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -61,7 +62,7 @@ class Run:
             end(child)
             raise
         self.seconds = time.perf_counter() - began
-        if child.returncode != expected:
+        if child.returncode != 0:
             sys.exit(f"{' '.join(words)} ended {child.returncode}:\n{self.out}\n{errors}")
 
 
@@ -171,10 +172,10 @@ def copy_of_demo(folder, dbt):
 
 
 def medians(runs):
-    """The median of each step over several runs, in the order of the steps."""
+    """The median of each step over the runs that had it, in the order of the steps."""
     names = list(dict.fromkeys(name for steps in runs for name in steps))
     return {
-        name: statistics.median(steps.get(name, 0.0) for steps in runs) for name in names
+        name: statistics.median(steps[name] for steps in runs if name in steps) for name in names
     }
 
 
@@ -210,19 +211,23 @@ def rollbacks(shops, rounds):
 
 
 def copies(shop, rounds):
-    """c: copies the file with `cp` and, in a deploy, with Switchback, in turns."""
-    found = {"clone": [], "cp": [], "cp, then fsync": []}
+    """c: copies the file with `cp` and, in a deploy, with Switchback, in every order."""
     other = shop.live.parent / "copy"
-    for version in range(2, 2 + rounds):
-        for name, after in (("cp", []), ("cp, then fsync", ["sync", other])):
+    copy = ["cp", "--reflink=never", shop.live, other]
+    found = {name: [] for name in ("clone", "cp", "cp, then fsync")}
+    orders = list(itertools.permutations(found))
+    for turn in range(rounds):
+        for name in orders[turn % len(orders)]:
+            # All begin with the source in memory and nothing left to be written.
+            Run(["cat", shop.live], shop.folder, out=subprocess.DEVNULL)
             os.sync()
-            seconds = Run(["cp", "--reflink=never", shop.live, other], shop.folder).seconds
-            if after:
-                seconds += Run(after, shop.folder).seconds
-            found[name].append(seconds)
+            if name == "clone":
+                found[name].append(shop.deploy_small(2 + turn).steps["clone"])
+                continue
+            after = [["sync", other]] if name == "cp, then fsync" else []
+            runs = [Run(command, shop.folder) for command in (copy, *after)]
+            found[name].append(sum(run.seconds for run in runs))
             other.unlink()
-        os.sync()
-        found["clone"].append(shop.deploy_small(version).steps["clone"])
     return {name: summary(seconds) for name, seconds in found.items()}
 
 
@@ -376,7 +381,7 @@ def main():
     rounds = (
         {"rollback": 3, "overhead": 3, "copy": 3}
         if given.quick
-        else {"rollback": 7, "overhead": 5, "copy": 5}
+        else {"rollback": 7, "overhead": 5, "copy": 6}
     )
     kind = filesystem(given.dir)
     if kind in ("tmpfs", "ramfs"):

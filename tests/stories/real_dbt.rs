@@ -386,5 +386,4 @@ fn each_step_cut_off_once_with_real_dbt() {
             change_to(&world, next);
         }
     }
-    assert_eq!(deploy(&world), contents[next]);
 }
