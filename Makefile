@@ -4,9 +4,12 @@ PYTHON = python3
 CARGO = cargo
 # Where `make demo` writes its project; empty lets the demo choose. Example: make demo DEMO_DIR=/tmp/shop
 DEMO_DIR =
-# Seconds after which an installation, and the demo, count as hung.
+# What `make bench` gets besides. Example: make bench BENCH="--quick --json figures.json"
+BENCH =
+# Seconds after which an installation, the demo and the measurements count as hung.
 INSTALL_TIMEOUT = 900
 DEMO_TIMEOUT = 600
+BENCH_TIMEOUT = 3600
 
 DBT = $(CURDIR)/.venv/bin/dbt
 VENVS = .venv .venv-oldest .venv-lint
@@ -47,11 +50,8 @@ lint: .venv-lint/ready ## Check formatting, Rust, spelling, YAML, the action, wo
 
 .PHONY: bench
 bench: .venv/ready release ## Measure rollback against file size, and what a deploy adds to dbt
-	@if [ -f bench/run.py ]; then \
-		SWITCHBACK="$$(realpath $(SWITCHBACK))" SWITCHBACK_DBT="$(DBT)" .venv/bin/python bench/run.py; \
-	else \
-		echo 'There is no bench/run.py yet.' >&2; exit 1; \
-	fi
+	SWITCHBACK="$$(realpath $(SWITCHBACK))" SWITCHBACK_DBT="$(DBT)" \
+		timeout --foreground -k 60 $(BENCH_TIMEOUT) .venv/bin/python bench/run.py $(BENCH)
 
 .PHONY: clean
 clean: ## Remove what the other targets made

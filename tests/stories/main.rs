@@ -9,5 +9,6 @@ mod crash;
 mod lease;
 mod loop_;
 mod odd;
+mod real_dbt;
 mod trouble;
 mod world;

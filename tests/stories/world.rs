@@ -102,6 +102,22 @@ impl World {
         Some(world)
     }
 
+    /// A world with the real dbt that an environment variable names, the Python beside it, and an
+    /// empty project. `None`: it is missing, said loudly.
+    pub fn with_real_dbt(variable: &str) -> Option<Self> {
+        let dbt = tool(variable)?;
+        let folder = tempfile::tempdir().unwrap();
+        let world = Self {
+            python: dbt.with_file_name("python"),
+            dbt,
+            live: folder.path().join("data/shop.duckdb"),
+            env: BTreeMap::new(),
+            folder,
+        };
+        std::fs::create_dir_all(world.live.parent().unwrap()).unwrap();
+        Some(world)
+    }
+
     /// The project's folder.
     pub fn project(&self) -> PathBuf {
         self.folder.path().join("project")
