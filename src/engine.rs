@@ -399,8 +399,7 @@ pub fn halted(halt: &Halt) -> Failure {
     match halt {
         Halt::Interrupt => Failure::new(Kind::Interrupted, "interrupted (SIGINT)"),
         Halt::Terminate => Failure::new(Kind::Terminated, "terminated (SIGTERM)"),
-        Halt::LeaseLost(who) => {
-            Failure::new(Kind::Locked, format!("the lease was taken over: {who}"))
+        Halt::LeaseLost(why) => Failure::new(Kind::Locked, why.clone())
                 .next("switchback status")
         }
     }

@@ -19,8 +19,9 @@ use tokio::sync::watch;
 use crate::config::{Config, Format, format_of};
 use crate::domain::name::ReleaseId;
 use crate::domain::plan::Verb;
+use crate::engine;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::ports::Halt;
+use crate::ports::{Halt, halted as until_halted};
 use crate::report::{Answer, answer_json, answer_text, failure_json, failure_text};
 use crate::verb::site::{Site, Surroundings};
 use crate::verb::{
@@ -79,6 +80,7 @@ async fn run(invocation: &Invocation) -> Outcome<Answer> {
     let config = Config::load(&invocation.given, &cwd)?;
     let observer = Rc::new(progress::Progress::to_stderr());
     let halt = watch_signals()?;
+    let mut halted = halt.subscribe();
     let one = |name: &str| invocation.given.get(name).and_then(|values| values.last()).cloned();
     if invocation.verb == "demo" {
         let dir = one("dir").map(PathBuf::from);
@@ -97,25 +99,44 @@ async fn run(invocation: &Invocation) -> Outcome<Answer> {
         .iter()
         .map(|text| text.parse().map_err(Failure::usage))
         .collect::<Outcome<_>>()?;
-    let answer = match invocation.verb.as_str() {
-        "deploy" => deploy::run(&site, Verb::Deploy).await,
-        "build" => deploy::run(&site, Verb::Build).await,
-        "promote" => promote::run(&site, named.first().copied()).await,
-        "rollback" => rollback::run(&site, one("to").as_deref()).await,
-        "releases" => releases::run(&site).await,
-        "status" => status::run(&site).await,
-        "recover" => recover::run(&site).await,
-        "prune" => prune::run(&site, &named).await,
-        "mark" => mark::run(&site),
-        "hold" => hold::hold(&site).await,
-        "resume" => hold::resume(&site).await,
-        "doctor" => doctor::run(&site).await,
-        other => {
-            Err(Failure::usage(format!("there is no verb `{other}`")).next("switchback --help"))
+    let verb = invocation.verb.as_str();
+    let work = perform(&site, verb, &named, one("to"));
+    // What only reads can be ended anywhere; what changes something ends itself where it may.
+    let answer = if matches!(verb, "releases" | "status" | "doctor") {
+        tokio::select! {
+            answer = work => answer,
+            reason = until_halted(&mut halted) => Err(engine::halted(&reason)),
         }
+    } else {
+        work.await
     };
     observer.finish();
     answer
+}
+
+async fn perform(
+    site: &Site,
+    verb: &str,
+    named: &[ReleaseId],
+    to: Option<String>,
+) -> Outcome<Answer> {
+    match verb {
+        "deploy" => deploy::run(site, Verb::Deploy).await,
+        "build" => deploy::run(site, Verb::Build).await,
+        "promote" => promote::run(site, named.first().copied()).await,
+        "rollback" => rollback::run(site, to.as_deref()).await,
+        "releases" => releases::run(site).await,
+        "status" => status::run(site).await,
+        "recover" => recover::run(site).await,
+        "prune" => prune::run(site, named).await,
+        "mark" => mark::run(site),
+        "hold" => hold::hold(site).await,
+        "resume" => hold::resume(site).await,
+        "doctor" => doctor::run(site).await,
+        other => {
+            Err(Failure::usage(format!("there is no verb `{other}`")).next("switchback --help"))
+        }
+    }
 }
 
 /// Turns SIGINT and SIGTERM into a reason to halt; the run then ends as its state allows.

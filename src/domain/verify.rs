@@ -162,28 +162,29 @@ impl Loss {
     }
 }
 
-/// Compares what is live with what would be live. Rows are counted, not compared one by one.
-/// Relations that dbt writes are told by what the releases recorded.
+/// Compares what is live with what would be live: by rows where both inventories have digests of
+/// them, otherwise by counts. Relations that dbt writes are told by what the releases recorded.
 #[must_use]
 pub fn loss(live: &Inventory, target: &Inventory, writes: &[Written]) -> Loss {
-    let kinds: BTreeMap<Local, NodeKind> = writes
+    let kinds: BTreeMap<(&str, &str), NodeKind> = writes
         .iter()
-        .map(|one| {
-            (Local { schema: one.schema.clone(), identifier: one.identifier.clone() }, one.kind)
-        })
+        .map(|one| ((one.schema.as_str(), one.identifier.as_str()), one.kind))
         .collect();
+    let by_name: BTreeMap<String, (&Local, RelationKind)> =
+        live.iter().map(|(name, one)| (name.to_string(), (name, one.kind))).collect();
     let mut loss = Loss::default();
     for change in compare(live, target) {
-        let Some((name, relation)) =
-            live.iter().find(|(name, _)| name.to_string() == change.relation)
-        else {
+        let Some((name, kind)) = by_name.get(&change.relation) else {
             continue; // It exists only in the target: nothing goes.
         };
         let rows_go = change.rows_before > change.rows_after.or(Some(0))
-            || change.what.iter().any(|what| matches!(what, What::Gone | What::ColumnGone(_)));
-        match kinds.get(name) {
+            || change
+                .what
+                .iter()
+                .any(|what| matches!(what, What::Gone | What::ColumnGone(_) | What::Content));
+        match kinds.get(&(name.schema.as_str(), name.identifier.as_str())) {
             Some(NodeKind::Snapshot) if rows_go => loss.snapshot_versions.push(change),
-            None if relation.kind == RelationKind::Table && rows_go => {
+            None if *kind == RelationKind::Table && rows_go => {
                 loss.not_written_by_dbt.push(change);
             }
             Some(_) | None => loss.rebuildable.push(change),

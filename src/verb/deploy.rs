@@ -1,15 +1,16 @@
 //! `deploy` and `build`: look, plan, survey the project, take the lease, run the plan.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::site::Site;
-use super::{View, look, refuse_unsettled};
+use super::{View, look, look_after, refuse_unsettled};
 use crate::domain::containment::escapes;
 use crate::domain::journal::Began;
 use crate::domain::name::{Naming, Role};
 use crate::domain::plan::{Pair, Plan, Rung, Verb};
 use crate::domain::planner::{self, DeployWish, standing};
-use crate::domain::project::Survey;
+use crate::domain::project::{Survey, Written};
 use crate::engine::{Rules, held};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::ports::Event;
@@ -37,17 +38,16 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
         })));
     }
     let began = begin(site, &view, plan, &survey)?;
-    let (view, tale) = site
+    let tale = site
         .under_lease(verb.to_string().as_str(), false, async |token| {
             agree(site, &began.plan, verb).await?;
             let mut engine = site.engine(token);
             engine.rules = Rules { fingerprint: Some(survey.fingerprint.clone()), ..site.rules() };
             engine.run(began.clone()).await?;
-            let tale = std::mem::take(&mut engine.tale);
-            Ok((look(site).await?, tale))
+            Ok(std::mem::take(&mut engine.tale))
         })
         .await?;
-    let live = view.live(site);
+    let (view, live) = look_after(site, view, &began.plan).await;
     let waits = verb == Verb::Build;
     let promote = || format!("publish it with: {}", site.command("promote", ""));
     let undo = if waits { None } else { take_back(site, &view, &began.plan) };
@@ -132,8 +132,16 @@ fn begin(site: &Site, view: &View, plan: Plan, survey: &Survey) -> Outcome<Began
         reason: site.config.reason.clone(),
         hold: None,
         adopted,
-        writes: survey.production.writes(),
+        writes: new_writes(view, survey),
     })
+}
+
+/// What dbt writes and no release recorded yet: the history's releases are read together, and a
+/// project of thousands of models would make every line of the ledger long.
+fn new_writes(view: &View, survey: &Survey) -> Vec<Written> {
+    let known: BTreeSet<&Written> =
+        view.history.releases.values().flat_map(|release| &release.writes).collect();
+    survey.production.writes().into_iter().filter(|one| !known.contains(one)).collect()
 }
 
 /// Under the lease, the plan that was made without it must still be the plan.

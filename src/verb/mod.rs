@@ -16,11 +16,12 @@ pub mod site;
 pub mod status;
 
 use crate::domain::history::History;
+use crate::domain::plan::Plan;
 use crate::domain::planner::{Ground, Obstacle};
 use crate::domain::relocate::relocated;
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::ports::Lease;
+use crate::ports::{Event, Lease};
 use crate::report::{Shown, moment};
 use site::Site;
 
@@ -39,6 +40,25 @@ pub async fn look(site: &Site) -> Outcome<View> {
     let history = relocated(folded, warehouse.live(), warehouse.naming());
     let observation = site.warehouse.observe().await?;
     Ok(View { history, observation })
+}
+
+/// Reads both again after a plan has run, for its report. What has happened stays true if that
+/// cannot be read: then the report says what the plan brought about.
+pub async fn look_after(site: &Site, before: View, plan: &Plan) -> (View, Option<Shown>) {
+    match look(site).await {
+        Ok(view) => {
+            let live = view.live(site);
+            (view, live)
+        }
+        Err(failure) => {
+            site.observer.event(Event::Warning(format!(
+                "it is done, but what is live could not be read again: {failure}"
+            )));
+            let release = if plan.swap().is_some() { Some(plan.release) } else { plan.displaces };
+            let live = release.map(|release| Shown::of(&before.history, release));
+            (before, live)
+        }
+    }
 }
 
 impl View {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::deploy::{previous, take_back, untouched};
 use super::site::Site;
-use super::{View, look, refuse_unsettled};
+use super::{View, look, look_after, refuse_unsettled};
 use crate::domain::history::Release;
 use crate::domain::journal::Began;
 use crate::domain::name::ReleaseId;
@@ -33,17 +33,17 @@ pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
             ..Changed::new(Word::Planned, view.live(site), &view.history)
         })));
     }
-    let (view, tale) = site
+    let tale = site
         .under_lease("promote", false, async |token| {
             let (view, again) = prepare(site, wanted).await?;
             if again != plan {
                 return Err(Failure::new(Kind::Locked, "another run changed this environment")
                     .next(site.command("status", "")));
             }
-            let tale = publish(site, token, &view, &plan, &waiting).await?;
-            Ok((look(site).await?, tale))
+            publish(site, token, &view, &plan, &waiting).await
         })
         .await?;
+    let (view, live) = look_after(site, view, &plan).await;
     Ok(Answer::Changed(Box::new(Changed {
         previous: previous(&view, &plan),
         findings: tale.findings,
@@ -51,7 +51,7 @@ pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
         undo: take_back(site, &view, &plan),
         seconds: started.elapsed().as_secs_f64(),
         plan: Some(plan),
-        ..Changed::new(Word::Published, view.live(site), &view.history)
+        ..Changed::new(Word::Published, live, &view.history)
     })))
 }
 

@@ -5,17 +5,21 @@ use std::time::Instant;
 
 use super::deploy::untouched;
 use super::site::Site;
-use super::{View, look, recover};
+use super::{View, look, look_after, recover};
 use crate::domain::inventory::{Change, Depth, Inventory};
 use crate::domain::journal::{Baseline, Began};
 use crate::domain::name::ReleaseId;
-use crate::domain::plan::{Plan, Step};
+use crate::domain::plan::{Pair, Plan, Step};
 use crate::domain::planner::{self, Obstacle, standing};
 use crate::domain::target::{Wish, resolve};
 use crate::domain::verify::{Loss, loss};
 use crate::engine::Rules;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::report::{Answer, Changed, Shown, Word, moment};
+
+/// Up to how many rows, both sides together, what a rollback takes out is found by comparing rows;
+/// beyond, it is found by counting them, so that a rollback takes seconds whatever the size.
+const COMPARED_ROWS: u64 = 5_000_000;
 
 /// What a rollback is about to do.
 struct Prepared {
@@ -40,23 +44,24 @@ pub async fn run(site: &Site, to: Option<&str>) -> Outcome<Answer> {
         let prepared = prepare(site, view, &wish).await?;
         refuse_loss(site, &prepared)?;
         if site.config.dry_run {
-            return Ok(answer(site, Word::Planned, prepared, started));
+            let live = prepared.view.live(site);
+            return Ok(answer(site, Word::Planned, live, prepared, started));
         }
     }
-    let mut prepared = site
+    let (mut prepared, live) = site
         .under_lease("rollback", true, async |token| {
             recover::under_lease(site, token).await?;
-            let mut prepared = prepare(site, look(site).await?, &wish).await?;
+            let prepared = prepare(site, look(site).await?, &wish).await?;
             refuse_loss(site, &prepared)?;
             let mut engine = site.engine(token);
             engine.rules = Rules { baseline: prepared.baseline.clone(), ..site.rules() };
             engine.run(begin(site, &prepared)?).await?;
-            prepared.view = look(site).await?;
-            Ok(prepared)
+            let (view, live) = look_after(site, prepared.view, &prepared.plan).await;
+            Ok((Prepared { view, ..prepared }, live))
         })
         .await?;
     prepared.loss.rebuildable.clear(); // It was in the plan; what matters afterwards is the rest.
-    Ok(answer(site, Word::RolledBack, prepared, started))
+    Ok(answer(site, Word::RolledBack, live, prepared, started))
 }
 
 async fn prepare(site: &Site, view: View, wish: &Wish) -> Outcome<Prepared> {
@@ -122,14 +127,23 @@ fn targets(view: &View, live: ReleaseId) -> String {
     if kept.is_empty() { "none is kept".to_owned() } else { kept.join(", ") }
 }
 
+async fn inventories(site: &Site, pairs: &[Pair], depth: Depth) -> Outcome<(Inventory, Inventory)> {
+    let (mut live, mut target) = (Inventory::new(), Inventory::new());
+    for pair in pairs {
+        live.extend(site.warehouse.inventory(&pair.live, depth).await?);
+        target.extend(site.warehouse.inventory(&pair.other, depth).await?);
+    }
+    Ok((live, target))
+}
+
 async fn lost(site: &Site, view: &View, plan: &Plan) -> Outcome<Loss> {
     let Some(Step::Swap { pairs, .. }) = plan.swap() else {
         return Ok(Loss::default());
     };
-    let (mut live, mut target) = (Inventory::new(), Inventory::new());
-    for pair in pairs {
-        live.extend(site.warehouse.inventory(&pair.live, Depth::Counts).await?);
-        target.extend(site.warehouse.inventory(&pair.other, Depth::Counts).await?);
+    let (mut live, mut target) = inventories(site, pairs, Depth::Counts).await?;
+    let rows: u64 = live.values().chain(target.values()).filter_map(|one| one.rows).sum();
+    if rows <= COMPARED_ROWS {
+        (live, target) = inventories(site, pairs, Depth::Contents).await?;
     }
     let writes: Vec<_> =
         view.history.releases.values().flat_map(|release| release.writes.iter().cloned()).collect();
@@ -180,7 +194,13 @@ fn begin(site: &Site, prepared: &Prepared) -> Outcome<Began> {
     })
 }
 
-fn answer(site: &Site, word: Word, prepared: Prepared, started: Instant) -> Answer {
+fn answer(
+    site: &Site,
+    word: Word,
+    live: Option<Shown>,
+    prepared: Prepared,
+    started: Instant,
+) -> Answer {
     let Prepared { view, plan, loss, .. } = prepared;
     let undo = plan
         .displaces
@@ -201,6 +221,6 @@ fn answer(site: &Site, word: Word, prepared: Prepared, started: Instant) -> Answ
         notes,
         undo,
         seconds: started.elapsed().as_secs_f64(),
-        ..Changed::new(word, view.live(site), &view.history)
+        ..Changed::new(word, live, &view.history)
     }))
 }
