@@ -399,8 +399,6 @@ pub fn halted(halt: &Halt) -> Failure {
     match halt {
         Halt::Interrupt => Failure::new(Kind::Interrupted, "interrupted (SIGINT)"),
         Halt::Terminate => Failure::new(Kind::Terminated, "terminated (SIGTERM)"),
-        Halt::LeaseLost(why) => Failure::new(Kind::Locked, why.clone())
-                .next("switchback status")
-        }
+        Halt::LeaseLost(why) => Failure::new(Kind::Locked, why.clone()).next("switchback status"),
     }
 }
