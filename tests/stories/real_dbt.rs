@@ -20,7 +20,7 @@ fn shop() -> Option<World> {
     copy(&Path::new(DEMO).join("project"), &world.project());
     write(
         &world.project().join("profiles.yml"),
-        &read(&format!("{DEMO}/project/profiles.yml"))
+        &read(format!("{DEMO}/project/profiles.yml"))
             .replace("@DB_PATH@", &world.live.display().to_string()),
     );
     Some(world)
@@ -313,8 +313,8 @@ fn cut_off(world: &World, step: &str, before: &str, next: &str) {
     assert!(live == before || live == next, "{step} left a mixture:\n{live}");
     let recovered = world.json(&["recover"], 0);
     assert_eq!(world.content(), live, "{step}: recover changed live");
-    let word = if live == next { "finished" } else { "abandoned" };
-    assert_eq!(recovered["outcome"], word, "{step}: {recovered}");
+    let outcome = if live == next { "finished" } else { "abandoned" };
+    assert_eq!(recovered["outcome"], outcome, "{step}: {recovered}");
     assert!(world.json(&["status"], 0)["unfinished"].is_null(), "{step}");
 }
 
