@@ -265,3 +265,6 @@ fn span(duration: Duration) -> String {
 #[cfg(test)]
 #[path = "project_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod survey_load;

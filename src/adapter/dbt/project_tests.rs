@@ -43,7 +43,7 @@ esac
 "#;
 
 #[derive(Default)]
-struct Watcher {
+pub(super) struct Watcher {
     output: RefCell<Vec<u8>>,
 }
 

@@ -94,6 +94,7 @@ impl DbtProject {
         let reported = raw.metadata.dbt_version.as_deref();
         let dbt_version = reported.unwrap_or(version).to_owned();
         drop(raw);
+        drop(mapped); // Or both files would be in memory at once.
         let mapped = open(Side::Build)?;
         let build = mapped.parse::<Raw<'_>>()?.summarize(&reading);
         Ok(Survey { production, build, fingerprint, dbt_version })
