@@ -3,7 +3,13 @@
 //!
 //! Three things end a tree: [`Tree::end`], dropping the [`Tree`] (a future that is cancelled), and
 //! our own death (the kernel kills the direct child when the thread that started it ends; the
-//! runtime is single-threaded, so that thread is the process).
+//! runtime has one thread, which starts them all and ends with the process).
+//!
+//! Our own death by SIGKILL reaches only the direct child: what that had started goes on until it
+//! writes into a pipe that nobody reads. To kill the group too, something would have to outlive us
+//! (a watchdog) or own the tree (a PID namespace or a cgroup, both of which need rights; a terminal
+//! of its own, which dbt could then ask for a password). dbt itself works in threads, so that
+//! matters only where `dbt` is a wrapper that starts dbt instead of becoming it.
 //!
 //! May import nothing of this crate.
 

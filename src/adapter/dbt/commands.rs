@@ -25,7 +25,37 @@ const RESERVED: [(&[&str], &str); 6] = [
     ),
 ];
 
-/// dbt's commands, to find the one among global options that take values.
+/// Options before the command that take the next word as their value: dbt's global ones, and those
+/// that only Fusion takes there.
+const TAKE_A_VALUE: [&str; 25] = [
+    "--deprecated-defer",
+    "--defer-state",
+    "--deprecated-favor-state",
+    "--deprecated-state",
+    "--indirect-selection",
+    "--log-file-max-bytes",
+    "--log-format",
+    "--log-format-file",
+    "--log-level",
+    "--log-level-file",
+    "--log-path",
+    "--partial-parse-file-path",
+    "--printer-width",
+    "--profile",
+    "--record-timing-info",
+    "-r",
+    "--state",
+    "--target",
+    "-t",
+    "--warn-error-options",
+    "--project-dir",
+    "--profiles-dir",
+    "--target-path",
+    "--threads",
+    "--vars",
+];
+
+/// dbt's commands, to tell one from the value of an option that is not known here.
 const COMMANDS: [&str; 21] = [
     "build",
     "run",
@@ -92,11 +122,27 @@ pub fn check_commands(commands: &[Vec<String>]) -> Outcome<()> {
     Ok(())
 }
 
-/// The command's name, such as `build`.
+/// The command's name, such as `build`: the first word that is neither an option nor its value.
 #[must_use]
 pub fn subcommand(words: &[String]) -> Option<&str> {
-    let known = words.iter().find(|word| COMMANDS.contains(&word.as_str()));
-    known.or_else(|| words.iter().find(|word| !word.starts_with('-'))).map(String::as_str)
+    let mut words = words.iter().map(String::as_str);
+    let mut perhaps = None;
+    let mut after_option = false;
+    while let Some(word) = words.next() {
+        if TAKE_A_VALUE.contains(&word) {
+            words.next();
+            after_option = false;
+        } else if word.starts_with('-') {
+            after_option = !word.contains('=');
+        } else if COMMANDS.contains(&word) || !after_option {
+            return Some(word);
+        } else {
+            // The value of an option of some newer dbt, unless nothing else can be the command.
+            perhaps = perhaps.or(Some(word));
+            after_option = false;
+        }
+    }
+    perhaps
 }
 
 /// Whether the command only prepares the project and must run before it can be parsed.
@@ -233,7 +279,19 @@ mod tests {
     #[test]
     fn the_command_is_found_among_global_options() {
         assert_eq!(subcommand(&words("--log-level debug-x build")), Some("build"));
+        for command in [
+            "--log-level debug build",
+            "--log-level=debug build",
+            "-r run --no-use-colors --state test build --select parse",
+            "--warn-error --indirect-selection=empty --log-path clean build",
+            "--some-newer-option x build --select run",
+        ] {
+            assert_eq!(subcommand(&words(command)), Some("build"), "{command}");
+        }
         assert_eq!(subcommand(&words("source freshness")), Some("source"));
+        assert_eq!(subcommand(&words("--debug bulid")), Some("bulid"));
+        assert_eq!(subcommand(&words("bulid --select run")), Some("bulid"));
+        assert_eq!(subcommand(&words("--log-level debug")), None);
         assert!(prepares(&words("deps")) && !prepares(&words("build")));
     }
 

@@ -18,11 +18,14 @@ use crate::failure::{Failure, Outcome};
 /// Looks up a variable of the environment. Passed in, so that nothing here reads global state.
 pub type Env = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// The `--vars` of the dbt commands, read only once a template asks for one.
+pub type Vars = Arc<dyn Fn() -> Outcome<BTreeMap<String, String>> + Send + Sync>;
+
 /// Renders scalars as dbt does.
 #[derive(Clone)]
 pub struct Renderer {
     env: Env,
-    vars: Arc<BTreeMap<String, String>>,
+    vars: Vars,
 }
 
 impl std::fmt::Debug for Renderer {
@@ -34,8 +37,8 @@ impl std::fmt::Debug for Renderer {
 impl Renderer {
     /// A renderer that sees these environment variables and these `--vars`.
     #[must_use]
-    pub fn new(env: Env, vars: BTreeMap<String, String>) -> Self {
-        Self { env, vars: Arc::new(vars) }
+    pub fn new(env: Env, vars: Vars) -> Self {
+        Self { env, vars }
     }
 
     /// Renders `template`, which was found at `place` (such as ``key `path` of target `prod` in
@@ -71,6 +74,8 @@ impl Renderer {
             "var",
             move |name: &str, default: Option<Value>, named: Kwargs| {
                 let default = or_named(default, &named)?;
+                let vars = vars()
+                    .map_err(|failure| Error::new(ErrorKind::InvalidOperation, failure.message))?;
                 let value = vars.get(name).cloned().map(Value::from);
                 value.or(default).ok_or_else(|| {
                 missing(format!(
@@ -158,7 +163,7 @@ mod tests {
             _ => None,
         };
         let vars = BTreeMap::from([("region".to_owned(), "eu".to_owned())]);
-        Renderer::new(Arc::new(env), vars)
+        Renderer::new(Arc::new(env), Arc::new(move || Ok(vars.clone())))
     }
 
     fn render(template: &str) -> String {

@@ -1,21 +1,21 @@
 //! Finds the project, the profile and the target the way dbt does, and reads the few keys of
-//! `dbt_project.yml` and `profiles.yml` that Switchback must know.
+//! `profiles.yml` that Switchback must know.
 //!
 //! Order, each: option, environment, file, default. dbt never changes its directory for a build,
 //! so relative paths in a profile mean the current directory; nothing here resolves them.
 //!
-//! May import `failure` and its siblings `jinja`, `located` and `yaml`.
+//! May import `failure` and its siblings `jinja`, `located`, `project_file` and `yaml`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_yaml::Value;
 
-use super::jinja::{Env, Renderer};
+use super::jinja::{Env, Renderer, Vars};
 pub use super::located::Located;
 use super::located::scalar;
+use super::project_file::ProjectFile;
 use super::yaml;
 use crate::failure::{Failure, Outcome};
 
@@ -65,85 +65,38 @@ fn sourced<T>(value: T, from: impl Into<String>) -> Sourced<T> {
     Sourced { value, from: from.into() }
 }
 
-/// The parts of `dbt_project.yml` that are read; dbt judges the rest.
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct ProjectFile {
-    name: Option<String>,
-    profile: Option<String>,
-    target_path: Option<String>,
-    packages_install_path: Option<String>,
-    require_dbt_version: Option<OneOrMany>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl OneOrMany {
-    fn bounds(self) -> Vec<String> {
-        match self {
-            Self::One(text) => text.split(',').map(|one| one.trim().to_owned()).collect(),
-            Self::Many(texts) => texts,
-        }
-    }
-}
-
 /// Finds everything. `vars` are the `--vars` of the user's dbt commands, which a profile may read.
-pub fn locate(
-    settings: &Settings,
-    env: &Env,
-    cwd: &Path,
-    vars: BTreeMap<String, String>,
-) -> Outcome<Located> {
+pub fn locate(settings: &Settings, env: &Env, cwd: &Path, vars: Vars) -> Outcome<Located> {
     let renderer = Renderer::new(Env::clone(env), vars);
     let project_dir = project_dir(settings, env, cwd)?;
-    let project_path = project_dir.join("dbt_project.yml");
-    let text = read(&project_path, "the dbt project file")?;
-    let project: ProjectFile = serde_yaml::from_str(&text)
-        .map_err(|error| Failure::usage(format!("{}: {error}", project_path.display())))?;
-    let render = |key: &str, template: &str| {
-        renderer.text(template, &format!("key `{key}` of {}", project_path.display()))
-    };
-
+    let project_file = ProjectFile::read(project_dir.join("dbt_project.yml"));
     let profiles_file = profiles_file(settings, env, cwd, &project_dir)?;
     let profiles_text = read(&profiles_file, "the dbt profiles file")?;
     let profile = if let Some(name) = &settings.profile {
         sourced(name.clone(), "`--profile`")
     } else if let Some(found) = from_env(env, "PROFILE") {
         found
-    } else if let Some(name) = &project.profile {
-        sourced(render("profile", name)?, project_path.display().to_string())
+    } else if let Some(name) = project_file.profile(&renderer)? {
+        sourced(name, project_file.path().display().to_string())
     } else {
         return Err(Failure::usage(format!(
             "no dbt profile is named: {} has no key `profile`",
-            project_path.display()
+            project_file.path().display()
         ))
         .next("pass --profile NAME, or add `profile: NAME` to dbt_project.yml"));
     };
     let (target, output) =
         output(settings, env, &renderer, &profiles_file, &profiles_text, &profile)?;
 
-    let target_path = match from_env(env, "TARGET_PATH") {
-        Some(path) => path.value,
-        None => render("target-path", project.target_path.as_deref().unwrap_or("target"))?,
-    };
-    let packages = project.packages_install_path.as_deref();
-    let packages_path = render("packages-install-path", packages.unwrap_or("dbt_packages"))?;
     let mut located = Located {
-        target_path: project_dir.join(target_path),
-        packages_path: project_dir.join(packages_path),
-        project: project.name.unwrap_or_default(),
         profile: profile.value,
         target,
         profiles_file,
         profiles_text,
         adapter: String::new(),
-        require_dbt_version: project.require_dbt_version.map_or(Vec::new(), OneOrMany::bounds),
         project_dir,
+        project_file,
+        target_path: from_env(env, "TARGET_PATH").map(|found| found.value),
         output,
         renderer,
     };

@@ -37,22 +37,24 @@ impl Fixture {
     fn locate(&self, cwd: &str) -> Outcome<Located> {
         let known = self.env.clone();
         let env: Env = Arc::new(move |name: &str| known.get(name).cloned());
-        locate(&self.settings, &env, &self.dir.path().join(cwd), BTreeMap::new())
+        let vars = || Err(Failure::usage("`--vars` is nonsense"));
+        locate(&self.settings, &env, &self.dir.path().join(cwd), Arc::new(vars))
     }
 }
 
 #[test]
 fn the_project_is_found_from_a_folder_below_it() {
     let found = Fixture::new().locate("project/models/x").unwrap();
-    assert_eq!(found.project, "shop");
     assert!(found.project_dir.ends_with("project"));
     assert_eq!((found.profile.as_str(), found.target.as_str()), ("shop", "dev"));
     assert_eq!(found.text("path").unwrap().unwrap(), "dev.duckdb");
     assert_eq!(found.text("threads").unwrap().unwrap(), "4");
     assert_eq!(found.text("schema").unwrap(), None);
-    assert_eq!(found.require_dbt_version, [">=1.8.0", "<2.0.0"]);
-    assert!(found.target_path.ends_with("project/target"));
-    assert!(found.packages_path.ends_with("project/dbt_packages"));
+    let project = found.project().unwrap();
+    assert_eq!(project.name, "shop");
+    assert_eq!(project.require_dbt_version, [">=1.8.0", "<2.0.0"]);
+    assert!(project.target_path.ends_with("project/target"));
+    assert!(project.packages_path.ends_with("project/dbt_packages"));
 }
 
 #[test]
@@ -65,9 +67,66 @@ fn options_win_over_the_environment_and_that_over_files() {
     assert_eq!(found.target, "prod");
     assert_eq!(found.text("path").unwrap().unwrap(), "prod.duckdb");
     assert_eq!(found.text("type").unwrap().unwrap(), "duckdb");
-    assert!(found.target_path.ends_with("project/out"));
+    assert!(found.project().unwrap().target_path.ends_with("project/out"));
     fixture.settings.target = Some("dev".to_owned());
     assert_eq!(fixture.locate("").unwrap().target, "dev");
+}
+
+#[test]
+fn a_project_file_that_cannot_be_read_hinders_only_who_needs_it() {
+    let mut fixture = Fixture::new();
+    fixture.write("project/dbt_project.yml", "name: [shop\nprofile: shop\n");
+    let failure = fixture.locate("project").unwrap_err();
+    assert_eq!(failure.kind, crate::failure::Kind::Usage);
+    assert!(failure.message.contains("dbt_project.yml"), "{failure}");
+    assert!(failure.next.unwrap().contains("--profile"));
+    fixture.settings.profile = Some("shop".to_owned());
+    let found = fixture.locate("project").unwrap();
+    assert_eq!(found.text("path").unwrap().unwrap(), "dev.duckdb");
+    let failure = found.project().unwrap_err();
+    assert_eq!(failure.kind, crate::failure::Kind::Usage);
+    fixture.settings.profile = None;
+    let fixture = fixture.set("DBT_PROFILE", "shop");
+    assert_eq!(fixture.locate("project").unwrap().profile, "shop");
+}
+
+#[test]
+fn a_wrong_key_hinders_only_who_reads_that_key() {
+    let fixture = Fixture::new();
+    let text = "name: {}\nprofile: shop\nmodels: {a: 1, a: 2}\nrequire-dbt-version: {}\n\
+        target-path: \"{{ env_var('NOT_SET') }}\"\n";
+    fixture.write("project/dbt_project.yml", text);
+    let found = fixture.locate("project").unwrap();
+    assert_eq!(found.profile, "shop");
+    let failure = found.project().unwrap_err();
+    assert!(failure.message.contains("key `name` of"), "{failure}");
+    let text = text.replace("name: {}", "name: shop");
+    fixture.write("project/dbt_project.yml", &text);
+    let failure = fixture.locate("project").unwrap().project().unwrap_err();
+    assert!(failure.message.contains("require-dbt-version"), "{failure}");
+    fixture.write("project/dbt_project.yml", &text.replace("version: {}", "version: ['>1', 2]"));
+    let failure = fixture.locate("project").unwrap().project().unwrap_err();
+    assert!(failure.message.contains("NOT_SET"), "{failure}");
+    let fixture = fixture.set("DBT_TARGET_PATH", "/out");
+    let project = fixture.locate("project").unwrap().project().unwrap();
+    assert_eq!(project.require_dbt_version, [">1", "2"]);
+    assert_eq!(project.target_path, std::path::Path::new("/out"));
+    fixture.write("project/dbt_project.yml", "profile: [shop]\n");
+    let failure = fixture.locate("project").unwrap_err();
+    assert!(failure.message.contains("key `profile`"), "{failure}");
+}
+
+#[test]
+fn the_commands_variables_are_read_only_for_a_template_that_asks() {
+    let fixture = Fixture::new();
+    let found = fixture.locate("project").unwrap();
+    assert_eq!(found.text("path").unwrap().unwrap(), "dev.duckdb");
+    let text = PROFILES.replace("path: prod.duckdb", "path: \"{{ var('db', 'x') }}\"");
+    fixture.write("project/profiles.yml", &text);
+    let fixture = fixture.set("DBT_TARGET", "prod");
+    let failure = fixture.locate("project").unwrap().text("path").unwrap_err();
+    assert_eq!(failure.kind, crate::failure::Kind::Usage);
+    assert!(failure.message.contains("`--vars` is nonsense"), "{failure}");
 }
 
 #[test]

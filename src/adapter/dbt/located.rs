@@ -1,13 +1,14 @@
 //! What was found: the project, the profile, the target, and the values of its output, each
 //! rendered when it is asked for.
 //!
-//! May import `failure` and its sibling `jinja`.
+//! May import `failure` and its siblings `jinja` and `project_file`.
 
 use std::path::PathBuf;
 
 use serde_yaml::Value;
 
 use super::jinja::Renderer;
+use super::project_file::{Project, ProjectFile};
 use crate::failure::{Failure, Outcome};
 
 /// The project, profile and target that dbt would use.
@@ -15,8 +16,6 @@ use crate::failure::{Failure, Outcome};
 pub struct Located {
     /// The folder with `dbt_project.yml`, absolute.
     pub project_dir: PathBuf,
-    /// The project's name.
-    pub project: String,
     /// The profile's name.
     pub profile: String,
     /// The target's name.
@@ -27,18 +26,22 @@ pub struct Located {
     pub profiles_text: String,
     /// The output's `type`, such as `duckdb`.
     pub adapter: String,
-    /// `require-dbt-version`, one bound each; empty if any version will do.
-    pub require_dbt_version: Vec<String>,
-    /// Where dbt would write its artifacts, absolute.
-    pub target_path: PathBuf,
-    /// Where `dbt deps` puts packages, absolute.
-    pub packages_path: PathBuf,
+    /// The project's own file, for who runs dbt.
+    pub(super) project_file: ProjectFile,
+    /// The environment's target path.
+    pub(super) target_path: Option<String>,
     /// The chosen output, merges applied, Jinja not rendered.
     pub(super) output: Value,
     pub(super) renderer: Renderer,
 }
 
 impl Located {
+    /// What only a run of dbt needs to know of the project. A usage failure where its file cannot
+    /// be read, which hinders nobody else.
+    pub fn project(&self) -> Outcome<Project> {
+        self.project_file.project(&self.renderer, self.target_path.as_deref())
+    }
+
     /// The rendered text of a key of the chosen output; `None` if it is not there or empty. A
     /// mapping or a list is a usage failure.
     pub fn text(&self, key: &str) -> Outcome<Option<String>> {

@@ -16,20 +16,24 @@ pub mod locate;
 pub mod located;
 pub mod manifest;
 pub mod mapped;
+pub mod project_file;
 pub mod requirement;
 pub mod results;
 pub mod runner;
+mod scratch;
 mod series;
 mod spans;
 pub mod splice;
 mod survey;
+mod tail;
 pub mod version;
 mod workspace;
 mod yaml;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,7 +41,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 
 use self::commands::{prepares, subcommand, texts, vars_of, vars_option, with_vars};
-use self::jinja::Env;
+use self::jinja::{Env, Vars};
 use self::locate::{Located, Settings, locate};
 use self::series::{Stop, with_nodes};
 use self::workspace::{Side, Workspace};
@@ -45,8 +49,9 @@ use crate::domain::project::{DbtSummary, Survey};
 use crate::failure::Outcome;
 use crate::ports::{self, DbtEnd, Event, HaltReceiver, Observer, Redirect, Site};
 
-/// A dbt project that was found. dbt itself is asked for its version only where it is to run: a
-/// rollback must not fail on it.
+/// A dbt project that was found. What only a run of dbt needs (its version, sound commands, a
+/// project file that can be read, a workspace) is looked at only where it is to run: a rollback
+/// must not fail on it.
 pub struct DbtProject {
     settings: Settings,
     env: Env,
@@ -55,7 +60,10 @@ pub struct DbtProject {
     commands: Vec<Vec<String>>,
     located: Located,
     found: version::Found,
-    workspace: Workspace,
+    /// The folder for temporary files.
+    temp: PathBuf,
+    /// Made when dbt is to run.
+    workspace: OnceCell<Workspace>,
     /// Whether the leading `deps` and `clean` commands have run.
     prepared: Cell<bool>,
 }
@@ -70,11 +78,13 @@ impl DbtProject {
         observer: Rc<dyn Observer>,
         commands: Vec<Vec<String>>,
     ) -> Outcome<Self> {
-        commands::check_commands(&commands)?;
-        let vars = texts(&vars_of(&commands)?);
+        let words = commands.clone();
+        let vars: Vars = Arc::new(move || vars_of(&words).map(|vars| texts(&vars)));
         let located = locate(&settings, &env, &cwd, vars)?;
         let found = version::Found::new(settings.dbt_executable.as_deref(), &env, &cwd)?;
-        let workspace = Workspace::new()?;
+        let temp = env("TMPDIR").filter(|dir| !dir.is_empty()).unwrap_or_else(|| "/tmp".into());
+        let temp = cwd.join(temp);
+        scratch::sweep_aside(temp.clone());
         Ok(Self {
             settings,
             env,
@@ -83,7 +93,8 @@ impl DbtProject {
             commands,
             located,
             found,
-            workspace,
+            temp,
+            workspace: OnceCell::new(),
             prepared: Cell::new(false),
         })
     }
@@ -99,19 +110,29 @@ impl DbtProject {
         self.found.python()
     }
 
+    fn workspace(&self) -> Outcome<&Workspace> {
+        if let Some(workspace) = self.workspace.get() {
+            return Ok(workspace);
+        }
+        let workspace = Workspace::new(&self.temp)?;
+        Ok(self.workspace.get_or_init(|| workspace))
+    }
+
     /// Asks dbt for its version, and refuses one that Switchback or the project does not support.
     async fn checked(&self) -> Outcome<version::Dbt> {
         let dbt = version::Dbt::of(&self.found, &self.located.adapter).await?;
         let unchecked = |word: &String| word == "--no-version-check";
         let switched_off = is_set(&self.env, "VERSION_CHECK", false)
             || self.commands.iter().flatten().any(unchecked);
-        let bounds: &[String] = if switched_off { &[] } else { &self.located.require_dbt_version };
-        dbt.check(bounds, &self.located.project)?;
+        let project = self.located.project()?;
+        let bounds: &[String] = if switched_off { &[] } else { &project.require_dbt_version };
+        dbt.check(bounds, &project.name)?;
         Ok(dbt)
     }
 
     /// A dbt process: the user's words, then ours.
     fn command(&self, words: &[String], side: Side) -> Outcome<Command> {
+        let workspace = self.workspace()?;
         let mut command = Command::new(&self.found.executable);
         command.current_dir(&self.cwd);
         let words = match side {
@@ -120,12 +141,12 @@ impl DbtProject {
         };
         command.args(&words);
         command.arg("--project-dir").arg(&self.located.project_dir);
-        command.arg("--profiles-dir").arg(self.workspace.profiles(side));
+        command.arg("--profiles-dir").arg(workspace.profiles(side));
         command.args(["--profile", &self.located.profile]);
         command.args(["--target", &self.located.target]);
         // These have no such option, or (`clean`) would clean what it names.
         if !matches!(subcommand(&words), Some("deps" | "clean" | "debug" | "init")) {
-            command.arg("--target-path").arg(self.workspace.target(side));
+            command.arg("--target-path").arg(workspace.target(side));
         }
         for name in ["DBT_PARTIAL_PARSE_FILE_PATH", "DBT_ENGINE_PARTIAL_PARSE_FILE_PATH"] {
             command.env_remove(name); // It holds another target's names.
@@ -148,23 +169,22 @@ impl DbtProject {
 #[async_trait(?Send)]
 impl ports::Dbt for DbtProject {
     async fn survey(&self, redirect: &Redirect, halt: HaltReceiver) -> Outcome<Survey> {
-        let dbt = self.checked().await?;
-        self.workspace.clear()?;
-        self.workspace.write_profile(
-            Side::Production,
-            &self.located.profiles_text,
-            &self.located,
-        )?;
+        commands::check_commands(&self.commands)?;
+        let mut parse = vec!["parse".to_owned()];
+        parse.extend(vars_option(&vars_of(&self.commands)?)?);
         let spliced = workspace::redirected(&self.located, redirect)?;
-        self.workspace.write_profile(Side::Build, &spliced, &self.located)?;
+        let dbt = self.checked().await?;
+        let workspace = self.workspace()?;
+        workspace.clear()?;
+        let unchanged = &self.located.profiles_text;
+        workspace.write_profile(Side::Production, unchanged, &self.located)?;
+        workspace.write_profile(Side::Build, &spliced, &self.located)?;
         if !self.prepared.get() {
             for words in self.commands.iter().take_while(|words| prepares(words)) {
                 self.quietly(words, Side::Production, halt.clone()).await?;
             }
             self.prepared.set(true);
         }
-        let mut parse = vec!["parse".to_owned()];
-        parse.extend(vars_option(&vars_of(&self.commands)?)?);
         tokio::try_join!(
             self.quietly(&parse, Side::Production, halt.clone()),
             self.quietly(&parse, Side::Build, halt),
@@ -191,20 +211,22 @@ impl ports::Dbt for DbtProject {
             Site::Build(redirect) => (Side::Build, workspace::redirected(&self.located, redirect)?),
             Site::LiveReadOnly => (Side::Production, workspace::read_only(&self.located)?),
         };
-        self.workspace.write_profile(work, &profile, &self.located)?;
+        let project = self.located.project()?;
+        let workspace = self.workspace()?;
+        workspace.write_profile(work, &profile, &self.located)?;
+        let target = workspace.target(work);
         let began = Instant::now();
         let mut summary = DbtSummary::default();
         let end = self.series(commands, work, &halt, &mut summary).await?;
         summary.seconds = began.elapsed().as_secs_f64();
-        self.name_files(work, &mut summary);
-        if work == Side::Build {
-            let target = self.workspace.target(work);
-            if let Err(error) = artifacts::copy(&target, &self.located.target_path) {
-                self.observer.event(Event::Warning(format!(
-                    "dbt's artifacts could not be copied to {}: {error}",
-                    self.located.target_path.display()
-                )));
-            }
+        series::name_files(&target, &mut summary);
+        if work == Side::Build
+            && let Err(error) = artifacts::copy(&target, &project.target_path)
+        {
+            self.observer.event(Event::Warning(format!(
+                "dbt's artifacts could not be copied to {}: {error}",
+                project.target_path.display()
+            )));
         }
         Ok(match end {
             Ok(()) => DbtEnd::Succeeded(summary),
@@ -243,3 +265,6 @@ fn span(duration: Duration) -> String {
 #[cfg(test)]
 #[path = "project_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod survey_load;

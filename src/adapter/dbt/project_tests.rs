@@ -37,11 +37,13 @@ case $name in
   compile) echo "12:00:00  Encountered an error:"; echo "it broke"; exit 2 ;;
   show) kill -9 $$ ;;
   docs) sleep 60 ;;
+  clean) head -c 3000000 /dev/zero; echo; echo "Error: the last line"
+    head -c 100000 /dev/zero | tr '\0' x; exit 2 ;;
 esac
 "#;
 
 #[derive(Default)]
-struct Watcher {
+pub(super) struct Watcher {
     output: RefCell<Vec<u8>>,
 }
 
@@ -64,6 +66,7 @@ struct Fixture {
 
 fn fixture(commands: &[&str], timeout: Duration) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("tmp")).unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     write("dbt_project.yml", "name: shop\nprofile: shop\n");
     write(
@@ -83,7 +86,7 @@ fn fixture(commands: &[&str], timeout: Duration) -> Fixture {
     };
     let project = DbtProject::open(
         settings,
-        Arc::new(|_: &str| None),
+        Arc::new(|name: &str| (name == "TMPDIR").then(|| "tmp".to_owned())),
         dir.path().to_path_buf(),
         Rc::clone(&watcher) as Rc<dyn Observer>,
         split(commands),
@@ -116,6 +119,10 @@ impl Fixture {
         }
     }
 
+    fn workspaces(&self) -> usize {
+        std::fs::read_dir(self.dir.path().join("tmp")).unwrap().count()
+    }
+
     fn calls(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("calls")).unwrap()
     }
@@ -139,6 +146,44 @@ async fn both_parses_are_read_and_only_the_build_is_redirected() {
     assert!(calls.contains("parse vars={\"n\":1,\"where\":\"build\"} env=yes\n"), "{calls}");
     assert!(matches!(fixture.run(&commands).await, DbtEnd::Succeeded(_)));
     assert_eq!(fixture.calls().matches("deps").count(), 1, "deps has run");
+}
+
+#[tokio::test]
+async fn commands_are_judged_only_where_dbt_is_to_run() {
+    for (command, wrong) in [
+        ("build --target x", "--target"),
+        ("build --vars nonsense", "--vars"),
+        ("--debug", "no dbt"),
+    ] {
+        let fixture = fixture(&[command], LONG);
+        let failure = fixture.project.survey(&redirect(), fixture.halt.clone()).await.unwrap_err();
+        assert_eq!(failure.kind, crate::failure::Kind::Usage);
+        assert!(failure.message.contains(wrong), "{failure}");
+        let (commands, site) = (split(&[command]), Site::Build(redirect()));
+        let failure = fixture.project.run(&commands, &site, fixture.halt.clone()).await;
+        assert_eq!(failure.unwrap_err().kind, crate::failure::Kind::Usage);
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_is_made_only_where_dbt_is_to_run() {
+    let fixture = fixture(&["build"], LONG);
+    fixture.project.version().await.unwrap();
+    assert_eq!(fixture.workspaces(), 0);
+    fixture.project.survey(&redirect(), fixture.halt.clone()).await.unwrap();
+    fixture.run(&["build"]).await;
+    assert_eq!(fixture.workspaces(), 1);
+    let Fixture { dir, project, .. } = fixture;
+    drop(project);
+    assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_flood_of_output_is_not_kept_and_a_long_line_is_cut() {
+    let fixture = fixture(&["clean"], LONG);
+    let failure = fixture.project.survey(&redirect(), fixture.halt.clone()).await.unwrap_err();
+    assert!(failure.message.contains("the last line\nxxx"), "{failure}");
+    assert!(failure.message.len() < 5_000, "{}", failure.message.len());
 }
 
 #[tokio::test]

@@ -48,8 +48,12 @@ pub async fn run(
     let (mut tree, mut output) = start(command)?;
     let pump = async {
         let mut buffer = vec![0; 1 << 14];
-        while let Ok(read @ 1..) = output.read(&mut buffer).await {
-            sink(&buffer[..read]);
+        loop {
+            match output.read(&mut buffer).await {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => return,
+                Ok(read) => sink(&buffer[..read]),
+            }
         }
     };
     let pump = pin!(pump);
@@ -157,11 +161,21 @@ pub fn condense(output: &[u8]) -> String {
     let begins = |line: &&str| line.contains("Error") || line.contains("error:");
     let first = lines.iter().position(begins);
     let first = first.unwrap_or(lines.len().saturating_sub(LINES));
-    let mut kept: Vec<&str> = lines[first..].iter().take(LINES).copied().collect();
+    let mut kept: Vec<String> = lines[first..].iter().take(LINES).map(|line| clip(line)).collect();
     if lines.len() - first > LINES {
-        kept.push("…");
+        kept.push("…".to_owned());
     }
     kept.join("\n")
+}
+
+/// The beginning of a line that may be longer than anyone reads.
+#[must_use]
+pub fn clip(line: &str) -> String {
+    const CHARS: usize = 1000;
+    match line.char_indices().nth(CHARS) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_owned(),
+    }
 }
 
 fn without_colours(text: &str) -> String {
@@ -208,6 +222,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn pieces_are_passed_on_without_waiting_for_a_line_to_end() {
+        let (sender, halt) = watch::channel(None);
+        let mut seen = 0;
+        let sink = |piece: &[u8]| {
+            seen += piece.len();
+            if seen == 100_002 {
+                let _ = sender.send(Some(Halt::Interrupt));
+            }
+        };
+        let script = shell("printf ab; head -c 100000 /dev/zero | tr '\\0' x; sleep 60");
+        let far = Instant::now() + Duration::from_secs(30);
+        let ended = run(script, sink, halt, far).await.unwrap();
+        assert_eq!(ended, Ended::Halted(Halt::Interrupt));
+    }
+
+    #[tokio::test]
     async fn a_process_out_of_time_is_ended_while_its_output_is_read() {
         let (ended, seen) = ran("echo a; yes", Duration::from_millis(100)).await;
         assert_eq!(ended, Ended::TimedOut);
@@ -236,5 +266,9 @@ mod tests {
         let output = b"\x1b[0m10:00:01  Running with dbt=1.11.16\n10:00:02  Registered adapter\n\
             \x1b[0m10:00:02  Encountered an error:\n\x1b[31mCompilation Error\x1b[0m\n  in model x\n\n";
         assert_eq!(condense(output), "Encountered an error:\nCompilation Error\n  in model x");
+        let long = format!("12:00:00  Error: {}", "ä".repeat(50_000));
+        let condensed = condense(long.as_bytes());
+        assert!(condensed.starts_with("Error: ää") && condensed.ends_with("ä…"));
+        assert!(condensed.len() < 2500, "{}", condensed.len());
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! May import `domain`, `failure`, `ports` and its siblings.
 
+use std::path::Path;
+
 use tokio::time::Instant;
 
 use super::commands::{prepares, shown};
 use super::manifest::{Raw, Reading};
 use super::mapped::Mapped;
 use super::results::RawResults;
-use super::runner::{self, Ended, condense, meaning};
+use super::runner::{self, Ended, clip, condense, meaning};
+use super::tail::Tail;
 use super::workspace::Side;
 use super::{DbtProject, artifacts, span};
 use crate::domain::project::DbtSummary;
@@ -38,6 +41,7 @@ impl DbtProject {
         /// Enough of the end for dbt's last error.
         const TAIL: usize = 1 << 14;
         let mut command = self.command(words, side)?;
+        let target = self.workspace()?.target(side);
         let asked = ["DBT_USE_COLORS", "DBT_ENGINE_USE_COLORS"];
         if (self.env)("NO_COLOR").is_some_and(|value| !value.is_empty())
             && !asked.iter().any(|name| (self.env)(name).is_some())
@@ -46,23 +50,20 @@ impl DbtProject {
         }
         for file in RESULTS {
             // A target path that cannot be written to is dbt's to complain about.
-            let _ = artifacts::mark_seen(&self.workspace.target(side).join(file));
+            let _ = artifacts::mark_seen(&target.join(file));
         }
-        let mut tail = Vec::new();
+        let mut tail = Tail::new(TAIL);
         let sink = |piece: &[u8]| {
             self.observer.event(Event::DbtOutput(piece.to_vec()));
-            tail.extend_from_slice(piece);
-            let excess = tail.len().saturating_sub(TAIL);
-            tail.drain(..excess);
+            tail.push(piece);
         };
         let ended = runner::run(command, sink, halt, deadline).await?;
-        Ok((ended, tail))
+        Ok((ended, tail.last().to_vec()))
     }
 
     /// Adds what the command just run has written. A file that cannot be read costs detail, not the
     /// run: dbt's exit code has the say.
-    fn collect(&self, side: Side, summary: &mut DbtSummary) {
-        let target = self.workspace.target(side);
+    fn collect(&self, target: &Path, summary: &mut DbtSummary) {
         let fresh = RESULTS.map(|file| target.join(file));
         for file in fresh.iter().filter(|file| artifacts::is_fresh(file)) {
             let added = Mapped::open(file).and_then(|mapped| {
@@ -76,23 +77,6 @@ impl DbtProject {
         }
     }
 
-    /// Fills in the files of the nodes that failed.
-    pub(super) fn name_files(&self, side: Side, summary: &mut DbtSummary) {
-        if summary.failures.is_empty() {
-            return;
-        }
-        let reading = Reading { packages_dir: "dbt_packages".to_owned(), ..Reading::default() };
-        let manifest = self.workspace.target(side).join("manifest.json");
-        let Ok(mapped) = Mapped::open(&manifest) else {
-            return; // dbt failed before it wrote one.
-        };
-        if let Ok(raw) = mapped.parse::<Raw<'_>>() {
-            for failure in &mut summary.failures {
-                failure.file = raw.file_of(&failure.unique_id, &reading);
-            }
-        }
-    }
-
     /// Runs commands until one fails.
     pub(super) async fn series(
         &self,
@@ -102,12 +86,13 @@ impl DbtProject {
         summary: &mut DbtSummary,
     ) -> Outcome<Result<(), Stop>> {
         let deadline = self.deadline();
+        let target = self.workspace()?.target(side);
         let prepared = self.prepared.get() && side == Side::Build;
         let skip =
             if prepared { commands.iter().take_while(|words| prepares(words)).count() } else { 0 };
         for words in &commands[skip..] {
             let (ended, tail) = self.stream(words, side, halt.clone(), deadline).await?;
-            self.collect(side, summary);
+            self.collect(&target, summary);
             let what = match ended {
                 Ended::Halted(why) => return Ok(Err(Stop::Halted(why))),
                 Ended::TimedOut => {
@@ -135,6 +120,22 @@ impl DbtProject {
     }
 }
 
+/// Fills in the files of the nodes that failed.
+pub(super) fn name_files(target: &Path, summary: &mut DbtSummary) {
+    if summary.failures.is_empty() {
+        return;
+    }
+    let reading = Reading { packages_dir: "dbt_packages".to_owned(), ..Reading::default() };
+    let Ok(mapped) = Mapped::open(&target.join("manifest.json")) else {
+        return; // dbt failed before it wrote one.
+    };
+    if let Ok(raw) = mapped.parse::<Raw<'_>>() {
+        for failure in &mut summary.failures {
+            failure.file = raw.file_of(&failure.unique_id, &reading);
+        }
+    }
+}
+
 /// Names the first nodes that failed.
 pub(super) fn with_nodes(mut message: String, summary: &DbtSummary) -> String {
     use std::fmt::Write as _;
@@ -145,7 +146,7 @@ pub(super) fn with_nodes(mut message: String, summary: &DbtSummary) -> String {
         let said = said.lines().map(str::trim).filter(|line| !line.is_empty());
         let said: Vec<&str> = said.take(3).collect();
         // Writing to a text cannot fail.
-        let _ = write!(message, "\n  {} ({file}): {}", node.unique_id, said.join(" "));
+        let _ = write!(message, "\n  {} ({file}): {}", node.unique_id, clip(&said.join(" ")));
     }
     if summary.failures.len() > NAMED {
         let _ = write!(message, "\n  and {} more", summary.failures.len() - NAMED);

@@ -146,7 +146,8 @@ proptest! {
         let read = load(&new).unwrap();
         let written = read["shop"]["outputs"]["prod"]["path"].as_str().unwrap().to_owned();
         let env: jinja::Env = std::sync::Arc::new(|_: &str| None);
-        let renderer = jinja::Renderer::new(env, std::collections::BTreeMap::default());
+        let vars = || Ok(std::collections::BTreeMap::default());
+        let renderer = jinja::Renderer::new(env, std::sync::Arc::new(vars));
         prop_assert_eq!(renderer.text(&written, "path").unwrap(), value);
         // Everything outside the value is as it was, byte for byte.
         let at = text.find(old).unwrap();

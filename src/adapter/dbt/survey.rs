@@ -9,11 +9,15 @@ use super::fingerprint::{Roots, fingerprint};
 use super::manifest::{Raw, Reading};
 use super::mapped::Mapped;
 use super::runner::{self, Ended, condense, meaning};
+use super::tail::Tail;
 use super::workspace::Side;
 use super::{DbtProject, is_set, span};
 use crate::domain::project::Survey;
 use crate::failure::{Failure, Kind, Outcome};
 use crate::ports::{Halt, HaltReceiver, Redirect};
+
+/// How much of the output is kept of a command that is run quietly.
+const TAIL: usize = 1 << 20;
 
 impl DbtProject {
     /// Runs a command whose output is of interest only if it fails, which is the user's to mend.
@@ -24,11 +28,11 @@ impl DbtProject {
         halt: HaltReceiver,
     ) -> Outcome<()> {
         let mut command = self.command(words, side)?;
-        command.arg("--log-path").arg(self.workspace.logs(side));
+        command.arg("--log-path").arg(self.workspace()?.logs(side));
         command.env_remove("DBT_ENGINE_SEND_ANONYMOUS_USAGE_STATS");
         command.env("DBT_SEND_ANONYMOUS_USAGE_STATS", "false");
-        let mut output = Vec::new();
-        let sink = |piece: &[u8]| output.extend_from_slice(piece);
+        let mut output = Tail::new(TAIL);
+        let sink = |piece: &[u8]| output.push(piece);
         let ended = runner::run(command, sink, halt, self.deadline()).await?;
         let what = match (subcommand(words), side) {
             (Some("parse"), Side::Production) => "`dbt parse`".to_owned(),
@@ -46,8 +50,8 @@ impl DbtProject {
                 None => Ok(()),
                 Some(meaning) => Err(Failure::usage(format!(
                     "{what} of project `{}` {meaning}\n{}",
-                    self.located.project,
-                    condense(&output)
+                    self.located.project()?.name,
+                    condense(output.last())
                 ))
                 .next(format!(
                     "mend the project; `dbt parse --target {}` shows the same",
@@ -57,9 +61,8 @@ impl DbtProject {
         }
     }
 
-    fn reading(&self, redirect: &Redirect) -> Reading {
+    fn reading(&self, redirect: &Redirect, packages: &Path) -> Reading {
         let flagged = |word: &String| word == "--store-failures";
-        let packages = &self.located.packages_path;
         let packages = packages.strip_prefix(&self.located.project_dir).unwrap_or(packages);
         // What names the live slot in a model's code: the value itself, and a file's own name.
         let mut needles = Vec::new();
@@ -79,17 +82,19 @@ impl DbtProject {
 
     /// Reads both parses. `version` is dbt's own, for a manifest that does not name it.
     pub(super) fn read_survey(&self, redirect: &Redirect, version: &str) -> Outcome<Survey> {
-        let reading = self.reading(redirect);
-        let open = |side| Mapped::open(&self.workspace.target(side).join("manifest.json"));
+        let packages = self.located.project()?.packages_path;
+        let reading = self.reading(redirect, &packages);
+        let workspace = self.workspace()?;
+        let open = |side| Mapped::open(&workspace.target(side).join("manifest.json"));
         let mapped = open(Side::Production)?;
         let raw: Raw<'_> = mapped.parse()?;
-        let roots =
-            Roots { project: &self.located.project_dir, packages: &self.located.packages_path };
+        let roots = Roots { project: &self.located.project_dir, packages: &packages };
         let fingerprint = fingerprint(&raw, roots, &self.commands)?;
         let production = raw.summarize(&reading);
         let reported = raw.metadata.dbt_version.as_deref();
         let dbt_version = reported.unwrap_or(version).to_owned();
         drop(raw);
+        drop(mapped); // Or both files would be in memory at once.
         let mapped = open(Side::Build)?;
         let build = mapped.parse::<Raw<'_>>()?.summarize(&reading);
         Ok(Survey { production, build, fingerprint, dbt_version })

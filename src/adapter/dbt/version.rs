@@ -25,6 +25,8 @@ use crate::failure::{Failure, Outcome};
 const OLDEST: Version = Version::new(1, 8, 0);
 /// How long dbt or its Python may take to tell its version.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// More than this much output is no answer; whoever goes on writing runs out of time.
+const LONGEST: u64 = 1 << 20;
 /// Reads the versions of dbt's packages. The current directory leaves the path, so that a folder
 /// of the project cannot stand in for a package.
 const ASK: &str = "import sys\nsys.path = [p for p in sys.path if p]\nimport importlib.metadata as m\n\
@@ -260,13 +262,13 @@ async fn output_of(command: &mut Command, program: &Path) -> Outcome<String> {
     let all = async {
         let read_out = async {
             match &mut stdout {
-                Some(pipe) => pipe.read_to_end(&mut out).await,
+                Some(pipe) => pipe.take(LONGEST).read_to_end(&mut out).await,
                 None => Ok(0),
             }
         };
         let read_err = async {
             match &mut stderr {
-                Some(pipe) => pipe.read_to_end(&mut err).await,
+                Some(pipe) => pipe.take(LONGEST).read_to_end(&mut err).await,
                 None => Ok(0),
             }
         };

@@ -1,15 +1,15 @@
 //! The private temporary directory of a run: per side (production, build) a profile, a target path
 //! and a place for logs. It goes when the run goes.
 //!
-//! May import `failure`, `ports` and its siblings `locate` and `splice`.
+//! May import `failure`, `ports` and its siblings `locate`, `scratch` and `splice`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tempfile::TempDir;
 
 use super::locate::Located;
+use super::scratch::Scratch;
 use super::splice::{Place, splice};
 use crate::failure::Outcome;
 use crate::ports::Redirect;
@@ -26,14 +26,15 @@ pub enum Side {
 /// The directory, readable by us alone.
 #[derive(Debug)]
 pub struct Workspace {
-    dir: TempDir,
+    dir: Scratch,
 }
 
 impl Workspace {
-    /// A fresh one.
-    pub fn new() -> Outcome<Self> {
-        let dir = tempfile::Builder::new().prefix("switchback-").tempdir();
-        let dir = dir.context("a temporary directory cannot be made")?;
+    /// A fresh one in the folder for temporary files.
+    pub fn new(root: &Path) -> Outcome<Self> {
+        let dir = Scratch::new(root).with_context(|| {
+            format!("a temporary directory cannot be made in {}", root.display())
+        })?;
         Ok(Self { dir })
     }
 
