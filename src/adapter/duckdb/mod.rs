@@ -25,6 +25,7 @@ mod home;
 mod journal;
 mod lease;
 mod ledger;
+mod moves;
 mod observe;
 mod path;
 mod perform;

@@ -30,7 +30,7 @@ impl DuckDb {
             observed.slots.insert(self.slots[0].clone(), Content::Absent);
             let stamps = self.stamps(&before).await?;
             for (found, seen) in before.iter().zip(stamps) {
-                observed.slots.insert(found.slot.clone(), self.content(found, seen));
+                observed.slots.insert(found.slot.clone(), Self::content(found, seen));
             }
             tries += 1;
             if tries == 3 || same(&before, &self.list()?) {
@@ -44,7 +44,7 @@ impl DuckDb {
         let all: Vec<_> = self.list()?.into_iter().filter(|found| found.slot == *slot).collect();
         let seen = self.stamps(&all).await?.pop();
         Ok(match (all.first(), seen) {
-            (Some(found), Some(seen)) => self.content(found, seen),
+            (Some(found), Some(seen)) => Self::content(found, seen),
             _ => Content::Absent,
         })
     }
@@ -95,7 +95,7 @@ impl DuckDb {
         Ok(seen)
     }
 
-    fn content(&self, found: &Found, seen: Seen) -> Content {
+    fn content(found: &Found, seen: Seen) -> Content {
         let identity = found.stat.identity.clone();
         let stamp = match seen {
             Seen::Stamp(stamp) => stamp,

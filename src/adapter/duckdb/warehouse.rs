@@ -157,7 +157,7 @@ impl Warehouse for DuckDb {
         self.fenced(fence).await?;
         for (done, effect) in effects.iter().enumerate() {
             if let Effect::Sql { slot, .. } = effect
-                && self.is_moved(slot, &effects[done..])?
+                && Self::is_moved(slot, &effects[done..])?
             {
                 continue; // an earlier attempt got further than this
             }
