@@ -1,25 +1,33 @@
-//! The guard: a child that holds live open read-only, which keeps writers out from copy to
-//! exchange while readers go on.
+//! Guards: children that each hold one file open read-only, which keeps writers out while readers
+//! go on. One is on live from the copy to the exchange, one on what comes in from before the
+//! exchange to the end of the run.
 //!
-//! Invariants: it opens that one file once and nothing else (POSIX locks are lost when a process
-//! closes the file a second time), and says which inode it really holds. May import `failure`,
-//! `ports` and `child`.
+//! Invariants: each opens its one file once and nothing else (POSIX locks are lost when a process
+//! closes the file a second time), and says which inode it really holds; it goes with the file
+//! through renames and exchanges. May import `failure`, `ports` and this adapter's files.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::child::Pipe;
-use crate::failure::Outcome;
+use super::files;
+use super::warehouse::DuckDb;
+use crate::failure::{Failure, Kind, Outcome};
+use crate::ports::{Answer, PortError};
 
 /// A quick word with a child that has nothing else to do.
 const PING: Duration = Duration::from_secs(5);
 
+/// How long a writer of a moment is waited for.
+const WRITER_PATIENCE: Duration = Duration::from_secs(3);
+const WRITER_PAUSE: Duration = Duration::from_millis(250);
+
 /// A running guard.
 pub(super) struct Guard {
     pipe: Pipe,
-    path: PathBuf,
     inode: u64,
 }
 
@@ -28,26 +36,95 @@ impl Guard {
     pub(super) async fn start(python: &Path, path: &Path) -> Outcome<Self> {
         let name = path.display().to_string();
         let (pipe, ready) = Pipe::start(python, &["guard", &name]).await?;
-        Ok(Self { pipe, path: path.to_path_buf(), inode: ready.inode.unwrap_or(0) })
+        Ok(Self { pipe, inode: ready.inode.unwrap_or(0) })
     }
 
-    /// Whether it lives and holds this very file.
-    pub(super) async fn holds(&mut self, path: &Path, inode: u64) -> bool {
-        self.path == path
-            && self.inode == inode
+    /// Whether it lives and holds this very file, under whatever name.
+    pub(super) async fn holds(&mut self, inode: u64) -> bool {
+        self.inode == inode
             && self.pipe.is_sound()
             && self.pipe.ask(&json!("ping"), PING).await.is_ok()
-    }
-
-    /// Whether this inode is the one it holds.
-    pub(super) fn is_on(&self, inode: u64) -> bool {
-        self.inode == inode
     }
 
     /// Ends it, and waits until its lock is given back.
     pub(super) async fn stop(self) {
         self.pipe.end().await;
     }
+}
+
+impl DuckDb {
+    /// Keeps writers out of the file at `path` until it is let go or the run ends; does nothing
+    /// if that is so already.
+    pub(super) async fn hold(&self, path: &Path) -> Answer<u64> {
+        let inode = inode_of(path)?;
+        if self.is_held(inode).await {
+            return Ok(inode);
+        }
+        self.let_go_of(inode).await;
+        let began = Instant::now();
+        let started = loop {
+            match Guard::start(self.sql.python(), path).await {
+                Err(failure)
+                    if failure.kind == Kind::Locked && began.elapsed() < WRITER_PATIENCE =>
+                {
+                    tokio::time::sleep(WRITER_PAUSE).await;
+                }
+                other => break other?,
+            }
+        };
+        let inode = started.inode;
+        self.guards.lock().await.push(started);
+        Ok(inode)
+    }
+
+    /// Refuses unless a guard lives and holds what has the name `path` now; answers which file
+    /// that is.
+    pub(super) async fn require_guard(&self, path: &Path) -> Answer<u64> {
+        let inode = inode_of(path)?;
+        if self.is_held(inode).await {
+            return Ok(inode);
+        }
+        Err(PortError::Refused(
+            Failure::stopped(format!(
+                "the connection that keeps writers out of {} is gone, or the file was replaced",
+                path.display()
+            ))
+            .next("run the same command again"),
+        ))
+    }
+
+    async fn is_held(&self, inode: u64) -> bool {
+        for guard in self.guards.lock().await.iter_mut() {
+            if guard.holds(inode).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Lets go of one file, because something of ours has to write to it or to remove it, and
+    /// waits until the kernel has the lock back.
+    pub(super) async fn let_go_of(&self, inode: u64) {
+        let mut guards = self.guards.lock().await;
+        while let Some(at) = guards.iter().position(|guard| guard.inode == inode) {
+            guards.swap_remove(at).stop().await;
+        }
+    }
+
+    /// Lets go of the file at `path`, if there is one.
+    pub(super) async fn let_go(&self, path: &Path) {
+        if let Ok(inode) = inode_of(path) {
+            self.let_go_of(inode).await;
+        }
+    }
+}
+
+/// The inode that has the name `path` now.
+pub(super) fn inode_of(path: &Path) -> Answer<u64> {
+    files::stat(path)
+        .and_then(|found| found.ok_or_else(|| io::ErrorKind::NotFound.into()))
+        .map(|found| found.inode)
+        .map_err(|error| files::refused("cannot look at", path, error))
 }
 
 #[cfg(test)]
@@ -81,8 +158,8 @@ mod tests {
         duckdb(&python, &write).unwrap();
         let inode = std::fs::metadata(&file).unwrap().ino();
         let mut guard = Guard::start(&python, &file).await.unwrap();
-        assert!(guard.holds(&file, inode).await);
-        assert!(!guard.holds(&file, inode + 1).await);
+        assert!(guard.holds(inode).await);
+        assert!(!guard.holds(inode + 1).await);
         let error = duckdb(&python, &write).unwrap_err();
         assert!(error.contains("Could not set lock"), "{error}");
         assert_eq!(duckdb(&python, &read).unwrap().trim(), "[(1,)]");

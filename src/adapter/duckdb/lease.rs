@@ -154,10 +154,10 @@ pub(super) fn holder<'a>(
 }
 
 /// Whether the alive file is there and no process holds it. A file that is missing proves
-/// nothing: somebody may have tidied up.
+/// nothing: somebody may have tidied up. Probed shared: two probes at once do not see each other.
 fn is_dead(home: &Home, token: Token) -> bool {
     File::open(home.alive(token.0))
-        .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok())
+        .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_ok())
 }
 
 /// Creates and holds the alive file of a new lease.

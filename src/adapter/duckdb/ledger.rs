@@ -3,7 +3,7 @@
 //! Invariants: one JSON object a line, `seq` from 1 without gaps, written under the kernel lock
 //! and synced before it counts; a torn last line is left out by every reader and cut off before
 //! the next append; damage anywhere else is an error and is never skipped.
-//! May import `domain`, `failure`, `ports`, `files`, `home` and `lease`.
+//! May import `domain`, `failure`, `ports`, `files`, `home`, `journal` and `lease`.
 
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
@@ -12,14 +12,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use serde::Deserialize;
-
 use super::home::Home;
+use super::journal::{self, Damage, End, Scan};
 use super::{files, lease};
 use crate::domain::journal::{Record, VERSION};
-use crate::failure::{Failure, Kind};
 use crate::ports::{Answer, Claim, Clock, Draft, Lease, Ledger, PortError, Token};
+use async_trait::async_trait;
 
 /// The ledger beside a live file.
 pub struct FileLedger {
@@ -41,10 +39,27 @@ impl FileLedger {
     fn scan(&self) -> Answer<Scan> {
         let path = self.home.ledger();
         match fs::read(&path) {
-            Ok(bytes) => scan(&bytes)
-                .map_err(|damage| PortError::Refused(damage.failure(&path.display().to_string()))),
+            Ok(bytes) => journal::scan(&bytes).map_err(|damage: Damage| {
+                PortError::Refused(damage.failure(&path.display().to_string()))
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Scan::default()),
             Err(error) => Err(files::refused("cannot read the ledger", &path, error)),
+        }
+    }
+
+    /// Where the next record goes. Damage that the last lines do not show is met by whoever takes
+    /// the lease, and by every reader.
+    fn end(&self) -> Answer<End> {
+        let path = self.home.ledger();
+        let cannot = |error| files::refused("cannot read the ledger", &path, error);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(End::default()),
+            Err(error) => return Err(cannot(error)),
+        };
+        match journal::tail(&mut file, journal::PIECE).map_err(cannot)? {
+            Some(end) => Ok(end),
+            None => Ok(self.scan()?.end),
         }
     }
 
@@ -91,10 +106,10 @@ impl Ledger for FileLedger {
         if let Some(token) = draft.token {
             lease::fence(&self.home, token)?;
         }
-        let found = self.scan()?;
+        let found = self.end()?;
         let record = Record {
             v: VERSION,
-            seq: found.records.last().map_or(1, |last| last.seq + 1),
+            seq: found.seq + 1,
             at: self.clock.now(),
             operation: draft.operation,
             token: draft.token.map(|token| token.0),
@@ -174,87 +189,6 @@ impl Ledger for FileLedger {
     fn place(&self) -> String {
         self.home.ledger().display().to_string()
     }
-}
-
-/// What a ledger's bytes hold.
-#[derive(Debug, Default)]
-struct Scan {
-    records: Vec<Record>,
-    /// Bytes up to the end of the last whole record; what follows is torn.
-    whole: u64,
-    /// Whether that record lacks its newline.
-    lacks_newline: bool,
-}
-
-#[derive(Debug)]
-enum Damage {
-    Line(usize, String),
-    Newer(usize, u32),
-}
-
-impl Damage {
-    fn failure(self, place: &str) -> Failure {
-        match self {
-            Self::Line(line, what) => Failure::new(
-                Kind::Unexpected,
-                format!("the ledger {place} is damaged in line {line}: {what}"),
-            )
-            .production("Nothing was changed: Switchback does not act on a history it cannot read.")
-            .next(format!(
-                "look at that line (`sed -n {line}p '{place}'`) and restore the file from a backup"
-            )),
-            Self::Newer(line, version) => Failure::usage(format!(
-                "line {line} of the ledger {place} was written by a newer Switchback (format \
-                 {version}, this one knows up to {VERSION})"
-            ))
-            .next("run the newer version of Switchback"),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Versioned {
-    v: u32,
-}
-
-fn scan(bytes: &[u8]) -> Result<Scan, Damage> {
-    let mut scan = Scan::default();
-    let mut start = 0;
-    while start < bytes.len() {
-        let end = bytes[start..].iter().position(|byte| *byte == b'\n').map(|at| start + at);
-        let line = &bytes[start..end.unwrap_or(bytes.len())];
-        let next = end.map_or(bytes.len(), |end| end + 1);
-        let number = scan.records.len() + 1;
-        match parse(line, number) {
-            Ok(record) => scan.records.push(record),
-            // What a crash leaves of a line is never whole JSON, and nothing follows it.
-            Err(None) if next == bytes.len() => return Ok(scan),
-            Err(None) => {
-                return Err(Damage::Line(number, "it is no JSON".to_owned()));
-            }
-            Err(Some(damage)) => return Err(damage),
-        }
-        scan.whole = next as u64;
-        scan.lacks_newline = end.is_none();
-        start = next;
-    }
-    Ok(scan)
-}
-
-/// A line's record; `Err(None)` if it is not even JSON.
-fn parse(line: &[u8], number: usize) -> Result<Record, Option<Damage>> {
-    let value: serde_json::Value = serde_json::from_slice(line).map_err(|_| None)?;
-    if let Ok(Versioned { v }) = Versioned::deserialize(&value)
-        && v > VERSION
-    {
-        return Err(Some(Damage::Newer(number, v)));
-    }
-    let damage = |what: String| Some(Damage::Line(number, what));
-    let record = Record::deserialize(value).map_err(|error| damage(error.to_string()))?;
-    if record.seq != number as u64 {
-        return Err(damage(format!("it is number {}, lines are missing", record.seq)));
-    }
-    Ok(record)
 }
 
 #[cfg(test)]

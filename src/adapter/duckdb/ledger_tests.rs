@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::super::testing::{HandClock, actor};
 use super::*;
 use crate::domain::journal::Entry;
+use crate::failure::Kind;
 
 const TTL: Duration = Duration::from_secs(600);
 
@@ -115,11 +116,30 @@ async fn damage_in_the_middle_is_named_by_its_line() {
         fs::write(place.file(), bad).unwrap();
         let error = ledger.load().await.unwrap_err().to_string();
         assert!(error.contains("line 2"), "{error}");
-        assert!(ledger.append(draft(None, "b")).await.is_err());
+        let error = ledger.acquire(claim("deploy", "here", false)).await.unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
     }
     fs::write(place.file(), good.replace("{\"v\":1,", "{\"v\":2,")).unwrap();
     let error = ledger.load().await.unwrap_err().to_string();
     assert!(error.contains("newer Switchback"), "{error}");
+    assert!(ledger.append(draft(None, "b")).await.is_err());
+}
+
+#[tokio::test]
+async fn an_append_after_a_torn_tail_of_every_length_goes_where_a_full_scan_says() {
+    let place = Place::new();
+    let ledger = place.ledger();
+    ledger.append(draft(None, "a")).await.unwrap();
+    ledger.append(draft(None, "é \"b\"\n")).await.unwrap();
+    let whole = fs::read(place.file()).unwrap();
+    let line = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for cut in line..=whole.len() {
+        fs::write(place.file(), &whole[..cut]).unwrap();
+        let expected = journal::scan(&whole[..cut]).unwrap().records.len() as u64 + 1;
+        assert_eq!(ledger.append(draft(None, "c")).await.unwrap().seq, expected, "cut at {cut}");
+        let records = ledger.load().await.unwrap();
+        assert_eq!(records.len() as u64, expected, "cut at {cut}");
+    }
 }
 
 #[tokio::test]
@@ -190,6 +210,19 @@ async fn a_dead_holder_on_this_host_leaves_the_lease_free_and_one_elsewhere_does
 }
 
 #[tokio::test]
+async fn a_second_look_at_the_same_moment_does_not_make_a_dead_holder_look_alive() {
+    let place = Place::new();
+    let dying = place.ledger();
+    dying.acquire(claim("deploy", "here", false)).await.unwrap();
+    drop(dying);
+    let looking = File::open(Home::of(&place.live).alive(1)).unwrap();
+    let probe = rustix::fs::FlockOperation::NonBlockingLockShared;
+    rustix::fs::flock(&looking, probe).unwrap();
+    assert_eq!(place.ledger().lease().await.unwrap(), None);
+    place.ledger().acquire(claim("deploy", "here", false)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_rollback_outranks_a_living_deploy_but_not_another_rollback() {
     let place = Place::new();
     let (deploy, rollback, other) = (place.ledger(), place.ledger(), place.ledger());
@@ -215,29 +248,69 @@ async fn a_damaged_or_newer_lease_is_named() {
     }
 }
 
+fn lines(count: usize) -> (Vec<u8>, Vec<usize>) {
+    let mut bytes = Vec::new();
+    let mut ends = vec![0];
+    for seq in 1..=count as u64 {
+        let record = Record {
+            v: VERSION,
+            seq,
+            at: chrono::DateTime::from_timestamp(0, 0).unwrap(),
+            operation: "run".into(),
+            token: None,
+            by: actor("ada", "here"),
+            entry: Entry::Resumed { reason: "é \"x\"\n".into() },
+        };
+        serde_json::to_writer(&mut bytes, &record).unwrap();
+        ends.push(bytes.len());
+        bytes.push(b'\n');
+    }
+    (bytes, ends)
+}
+
 proptest! {
     #[test]
     fn a_ledger_cut_anywhere_reads_as_its_whole_lines(count in 1usize..5, cut in 0usize..4000) {
-        let mut bytes = Vec::new();
-        let mut ends = vec![0];
-        for seq in 1..=count as u64 {
-            let record = Record {
-                v: VERSION,
-                seq,
-                at: chrono::DateTime::from_timestamp(0, 0).unwrap(),
-                operation: "run".into(),
-                token: None,
-                by: actor("ada", "here"),
-                entry: Entry::Resumed { reason: "é \"x\"\n".into() },
-            };
-            serde_json::to_writer(&mut bytes, &record).unwrap();
-            ends.push(bytes.len());
-            bytes.push(b'\n');
-        }
+        let (bytes, ends) = lines(count);
         let cut = cut % (bytes.len() + 1);
-        let found = scan(&bytes[..cut]).unwrap();
+        let found = journal::scan(&bytes[..cut]).unwrap();
         let whole = ends.iter().skip(1).filter(|end| **end <= cut).count();
         prop_assert_eq!(found.records.len(), whole);
-        prop_assert!(found.whole <= cut as u64);
+        prop_assert!(found.end.whole <= cut as u64);
+    }
+
+    #[test]
+    fn the_tail_says_what_a_full_scan_says_or_leaves_it_to_that(
+        count in 0usize..5,
+        piece in 1u64..600,
+        torn in prop_oneof![
+            Just(Vec::new()),
+            "[{}a-z\"\n]{0,40}".prop_map(String::into_bytes),
+            proptest::collection::vec(any::<u8>(), 0..300),
+        ],
+        cut in 0usize..4000,
+    ) {
+        let (mut bytes, _) = lines(count);
+        bytes.truncate(bytes.len() - cut % (bytes.len() + 1) / 2);
+        bytes.extend(torn);
+        let tail = journal::tail(&mut io::Cursor::new(&bytes), piece).unwrap();
+        match (tail, journal::scan(&bytes)) {
+            (Some(end), Ok(all)) => prop_assert_eq!(end, all.end),
+            (None, _) => {}
+            (Some(_), Err(_)) => {
+                // Only damage before the last two lines may be left to those who read all.
+                prop_assert!(bytes.split(|byte| *byte == b'\n').count() > 2);
+            }
+        }
+    }
+
+    #[test]
+    fn the_tail_never_leaves_a_cut_ledger_to_a_full_scan(
+        count in 1usize..5, cut in 0usize..4000, piece in 1u64..600,
+    ) {
+        let (bytes, _) = lines(count);
+        let cut = cut % (bytes.len() + 1);
+        let tail = journal::tail(&mut io::Cursor::new(&bytes[..cut]), piece).unwrap();
+        prop_assert_eq!(tail, Some(journal::scan(&bytes[..cut]).unwrap().end));
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Invariants: what cannot be exchanged as a local file (`MotherDuck`, memory, remote storage) is
 //! refused with its value and what is allowed; links are resolved, so that the file is exchanged
-//! and never the link; the database name is the one DuckDB and dbt-duckdb derive. Reads the file
-//! system, changes nothing. May import `failure`.
+//! and never the link; the database name is the one DuckDB and dbt-duckdb derive. Parameters
+//! of an address may hold secrets and are never printed. Reads the file system, changes nothing.
+//! May import `failure`.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -76,7 +77,8 @@ pub fn resolve(text: &str, cwd: &Path, home: Option<&Path>) -> Outcome<LiveFile>
 
 fn refuse_remote(text: &str) -> Outcome<()> {
     let wrong = |what: &str| {
-        Err(Failure::usage(format!("the profile's `path: {text}` is {what}; {ALLOWED}")))
+        let shown = shown(text);
+        Err(Failure::usage(format!("the profile's `path: {shown}` is {what}; {ALLOWED}")))
     };
     if text.is_empty() {
         return Err(Failure::usage(format!(
@@ -108,6 +110,21 @@ fn refuse_remote(text: &str) -> Outcome<()> {
         return wrong("a directory");
     }
     Ok(())
+}
+
+/// What may be printed of a rendered path: nothing of its parameters, and of an address that may
+/// hold credentials elsewhere only the scheme.
+fn shown(text: &str) -> String {
+    let (before, cut) = match text.find(['?', '#', ';', '\0']) {
+        Some(at) => (&text[..at], "…"),
+        None => (text, ""),
+    };
+    match before.split_once(':') {
+        Some((scheme, rest)) if is_scheme(scheme) && rest.contains(['=', '@', ' ', '&']) => {
+            format!("{scheme}:…")
+        }
+        _ => format!("{before}{cut}"),
+    }
 }
 
 /// As RFC 3986 and DuckDB's extension prefixes have it, so that no address slips through.
@@ -258,7 +275,27 @@ mod tests {
             "..",
         ] {
             let failure = refused(text);
-            assert!(failure.message.contains(text), "{text}: {failure}");
+            assert!(failure.message.contains(&shown(text)), "{text}: {failure}");
+        }
+    }
+
+    #[test]
+    fn parameters_and_credentials_are_never_printed() {
+        for (text, says) in [
+            ("md:shop?motherduck_token=SECRET", "`path: md:shop…`"),
+            ("MD:?motherduck_token=SECRET", "`path: MD:…`"),
+            ("md:shop#a?SECRET", "`path: md:shop…`"),
+            ("md:shop;SECRET", "`path: md:shop…`"),
+            ("s3://bucket/shop.duckdb?s3_secret_access_key=SECRET", "s3://bucket/shop.duckdb…"),
+            ("https://ada:SECRET@example.com/shop.duckdb", "`path: https:…`"),
+            ("postgres:dbname=x password=SECRET", "`path: postgres:…`"),
+            ("shop.duckdb?key=SECRET", "`path: shop.duckdb…`"),
+            (":memory:?token=SECRET", "`path: :memory:…`"),
+            ("~ada/shop.duckdb?token=SECRET", "shop.duckdb…"),
+        ] {
+            let failure = refused(text);
+            assert!(failure.message.contains(says), "{text}: {failure}");
+            assert!(!format!("{failure} {failure:?}").contains("SECRET"), "{text}: {failure}");
         }
     }
 

@@ -37,20 +37,25 @@ impl DuckDb {
                 self.absorb(text).await
             }
             Effect::Sql { slot, text } => self.stamp_slot(slot, text, fence).await,
-            Effect::Guard { slot } if slot.as_path() == self.live.path => self.hold().await,
+            Effect::Guard { slot } => {
+                if slot.as_path() != self.live.path {
+                    self.home.slot_directory(slot)?;
+                }
+                self.hold(slot.as_path()).await.map(|_| ())
+            }
             Effect::RefuseWal { slots } => {
                 slots.iter().try_for_each(|slot| self.refuse_wals(slot.as_path()))
             }
-            Effect::Exchange { left, right } => {
-                self.exchange(Path::new(left), Path::new(right), fence).await
+            Effect::Exchange { left, right, guarded } => {
+                self.exchange(Path::new(left), Path::new(right), *guarded, fence).await
             }
             Effect::PlaceNew { from, to } => {
                 self.place_new(Path::new(from), Path::new(to), fence).await
             }
             Effect::MoveSlot { from, to } => self.move_slot(from, to, fence).await,
-            Effect::RemoveSlot { slot } => self.remove_slot(slot, fence).await,
+            Effect::RemoveSlot { slot, release } => self.remove_slot(slot, *release, fence).await,
             Effect::Inspect { .. } => Ok(()),
-            Effect::Guard { .. } | Effect::Dbt { .. } => Err(PortError::Refused(Failure::new(
+            Effect::Dbt { .. } => Err(PortError::Refused(Failure::new(
                 Kind::Unexpected,
                 format!("this is not the warehouse's to do: {effect}"),
             ))),
@@ -73,7 +78,7 @@ impl DuckDb {
         }
         for name in self.live.names() {
             if !files::wals(name).is_empty() {
-                self.let_go().await; // our own guard would refuse us
+                self.let_go(&self.live.path).await; // our own guard would refuse us
                 self.execute(name, text, "", false).await?;
             }
         }
@@ -106,20 +111,13 @@ impl DuckDb {
         }
     }
 
-    async fn let_go_of(&self, inode: u64) {
-        let on_it = self.guard.lock().await.as_ref().is_some_and(|g| g.is_on(inode));
-        if on_it {
-            self.let_go().await;
-        }
-    }
-
     /// Readers keep a file open that was live until now, so DuckDB will not write to it. They keep
     /// it for as long as they like; its name gets a copy, which is stamped.
     async fn stamp_a_copy(&self, path: &Path, text: &str, fence: Token) -> Answer<()> {
         let directory = self.home.slot_directory(&slots::slot(path))?;
         let cannot = |error| files::refused("cannot copy", path, error);
         let before = files::stat(path).map_err(cannot)?.map(|found| found.identity);
-        slots::refuse_wal(path)?;
+        self.refuse_wal(path)?;
         let new =
             tempfile::Builder::new().prefix(".new-").tempfile_in(&directory).map_err(cannot)?;
         let source = std::fs::File::open(path).map_err(cannot)?;
@@ -136,7 +134,7 @@ impl DuckDb {
         self.execute(new.path(), text, identity.as_str(), false).await?;
         let _lock = self.home.lock().await?;
         lease::fence(&self.home, fence)?;
-        slots::refuse_wal(path)?;
+        self.refuse_wal(path)?;
         slots::refuse_writer(path)?;
         let now = files::stat(path).map_err(cannot)?.map(|found| found.identity);
         if now != before {

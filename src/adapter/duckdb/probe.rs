@@ -19,11 +19,11 @@ use crate::failure::{Failure, Outcome};
 const NOT_HERE: &str = "Production is unchanged.";
 
 /// All checks of the file and its filesystem, the cheap ones first.
-pub(super) fn check(live: &LiveFile, home: &Home, allow_wal: bool) -> Outcome<()> {
-    check_all(live, home, allow_wal).map_err(|failure| failure.production(NOT_HERE))
+pub(super) fn check(live: &LiveFile, home: &Home, python: &Path, allow_wal: bool) -> Outcome<()> {
+    check_all(live, home, python, allow_wal).map_err(|failure| failure.production(NOT_HERE))
 }
 
-fn check_all(live: &LiveFile, home: &Home, allow_wal: bool) -> Outcome<()> {
+fn check_all(live: &LiveFile, home: &Home, python: &Path, allow_wal: bool) -> Outcome<()> {
     let path = &live.path;
     let directory = path.parent().unwrap_or(Path::new("/"));
     let cannot = |error| files::failure("cannot look at", path, error);
@@ -33,7 +33,7 @@ fn check_all(live: &LiveFile, home: &Home, allow_wal: bool) -> Outcome<()> {
         refuse_mount_and_links(path, found, around)?;
     }
     if !allow_wal && let Some(wal) = live.names().flat_map(files::wals).next() {
-        return Err(slots::wal_failure(&wal));
+        return Err(slots::wal_failure(&wal, python));
     }
     let place = nearest(&home.directory);
     let there = files::stat(&place).map_err(cannot)?;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn checked(live: &LiveFile, allow_wal: bool) -> Outcome<()> {
-        check(live, &Home::of(&live.path), allow_wal)
+        check(live, &Home::of(&live.path), Path::new("/venv/bin/python"), allow_wal)
     }
 
     #[test]

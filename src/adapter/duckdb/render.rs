@@ -1,11 +1,12 @@
 //! Steps to effects: pure text, the same for a dry run and a real one.
 //!
-//! Invariant: every cutover is preceded by a guard on what is live and a look for leftover
-//! write-ahead logs. May import `domain` and `stamp`.
+//! Invariant: every cutover is preceded by a look for leftover write-ahead logs and by guards on
+//! what is live and on what comes in; only where live is damaged is there none on it.
+//! May import `domain` and `stamp`.
 
 use super::stamp;
-use crate::domain::name::SlotName;
-use crate::domain::plan::{Effect, Kept, Pair, Step};
+use crate::domain::name::{ReleaseId, Role, SlotName};
+use crate::domain::plan::{Adoption, Effect, Kept, Pair, Step};
 use crate::domain::slot::Seal;
 
 /// The attempt written into the stamp of content that dbt alone made.
@@ -14,9 +15,10 @@ const ADOPTED: u32 = 0;
 /// The effects of a step; dbt's own are the engine's to add.
 pub(super) fn effects(step: &Step, allow_wal: bool) -> Vec<Effect> {
     match step {
-        Step::Drop { slots, .. } => {
-            slots.iter().map(|slot| Effect::RemoveSlot { slot: slot.clone() }).collect()
-        }
+        Step::Drop { role, slots } => match role {
+            Role::Build(release) | Role::Archive(release) => removed(slots, *release),
+            Role::Live => Vec::new(), // no planner drops live
+        },
         Step::Clone { pairs, release, attempt, from_nothing } => each(pairs, |pair| {
             let stamped = sql(&pair.other, stamp::write(*release, *attempt, Seal::Building));
             clone(pair, stamped, *from_nothing, allow_wal)
@@ -31,21 +33,24 @@ pub(super) fn effects(step: &Step, allow_wal: bool) -> Vec<Effect> {
         }),
         Step::Drift { pairs } => each(pairs, |pair| {
             let what = format!("{} against what it was when it was copied", pair.live);
-            vec![guard(pair), Effect::Inspect { what }]
+            let live = Effect::RefuseWal { slots: vec![pair.live.clone()] };
+            vec![live, guard(&pair.live), Effect::Inspect { what }]
         }),
+        Step::Swap { pairs, damaged: true, .. } => each(pairs, exchange_damaged),
         Step::Swap { pairs, displaces, .. } => each(pairs, |pair| match displaces {
             Some(_) => exchange(pair),
-            None => vec![refuse_wal(pair), place(&pair.other, &pair.live)],
+            None => vec![refuse_wal(pair), guard(&pair.other), place(&pair.other, &pair.live)],
         }),
         Step::SwapBack { pairs, publishes, .. } => each(pairs, |pair| match publishes {
             Some(_) => exchange(pair),
-            None => vec![guard(pair), refuse_wal(pair), place(&pair.live, &pair.other)],
+            None => vec![guard(&pair.live), refuse_wal(pair), place(&pair.live, &pair.other)],
         }),
         Step::Keep { kept, release, adopt } => kept
             .iter()
             .flat_map(|one| {
-                let stamped =
-                    adopt.then(|| sql(&one.from, stamp::write(*release, ADOPTED, Seal::Sealed)));
+                // What cannot be read is put aside as it is.
+                let stamped = (*adopt == Adoption::Stamp)
+                    .then(|| sql(&one.from, stamp::write(*release, ADOPTED, Seal::Sealed)));
                 stamped.into_iter().chain(moved(one))
             })
             .collect(),
@@ -64,16 +69,29 @@ fn clone(pair: &Pair, stamped: Effect, from_nothing: bool, allow_wal: bool) -> V
     }
     let absorb = allow_wal.then(|| sql(&pair.live, stamp::ABSORB.to_owned()));
     let copy = Effect::CopyFile { from: pair.live.to_string(), to: pair.other.to_string() };
-    absorb.into_iter().chain([guard(pair), create, copy, access(pair), stamped]).collect()
+    absorb.into_iter().chain([guard(&pair.live), create, copy, access(pair), stamped]).collect()
 }
 
 fn exchange(pair: &Pair) -> Vec<Effect> {
-    let exchange = Effect::Exchange { left: pair.live.to_string(), right: pair.other.to_string() };
-    vec![guard(pair), refuse_wal(pair), exchange]
+    vec![guard(&pair.live), refuse_wal(pair), guard(&pair.other), exchanged(pair, true)]
 }
 
-fn guard(pair: &Pair) -> Effect {
-    Effect::Guard { slot: pair.live.clone() }
+/// What cannot be read cannot be guarded, and a log beside it goes where it goes.
+fn exchange_damaged(pair: &Pair) -> Vec<Effect> {
+    let refuse = Effect::RefuseWal { slots: vec![pair.other.clone()] };
+    vec![refuse, guard(&pair.other), exchanged(pair, false)]
+}
+
+fn exchanged(pair: &Pair, guarded: bool) -> Effect {
+    Effect::Exchange { left: pair.live.to_string(), right: pair.other.to_string(), guarded }
+}
+
+fn removed(slots: &[SlotName], release: ReleaseId) -> Vec<Effect> {
+    slots.iter().map(|slot| Effect::RemoveSlot { slot: slot.clone(), release }).collect()
+}
+
+fn guard(slot: &SlotName) -> Effect {
+    Effect::Guard { slot: slot.clone() }
 }
 
 fn refuse_wal(pair: &Pair) -> Effect {
@@ -100,7 +118,6 @@ fn moved(kept: &Kept) -> Option<Effect> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::name::{ReleaseId, Role};
 
     fn pairs() -> Vec<Pair> {
         vec![Pair {
@@ -134,18 +151,38 @@ mod tests {
 
     #[test]
     fn every_cutover_looks_for_logs_right_before() {
-        let swap = |displaces| Step::Swap { pairs: pairs(), publishes: ReleaseId(2), displaces };
+        let swap = |displaces| Step::Swap {
+            pairs: pairs(),
+            publishes: ReleaseId(2),
+            displaces,
+            damaged: false,
+        };
         let back =
             |publishes| Step::SwapBack { pairs: pairs(), publishes, displaces: ReleaseId(2) };
         let one = Some(ReleaseId(1));
-        assert_eq!(verbs(&swap(one), false), ["guard", "require", "exchange"]);
-        assert_eq!(verbs(&back(one), false), ["guard", "require", "exchange"]);
-        assert_eq!(verbs(&swap(None), false), ["require", "place"]);
+        assert_eq!(verbs(&swap(one), false), ["guard", "require", "guard", "exchange"]);
+        assert_eq!(verbs(&back(one), false), ["guard", "require", "guard", "exchange"]);
+        assert_eq!(verbs(&swap(None), false), ["require", "guard", "place"]);
         assert_eq!(
             text(&swap(None), false).lines().last(),
             Some("place     ~/build_r2/shop.db → /d/shop.db")
         );
         assert_eq!(verbs(&back(None), false), ["guard", "require", "place"]);
+    }
+
+    #[test]
+    fn damaged_live_is_not_guarded_but_what_comes_in_is() {
+        let swap = Step::Swap {
+            pairs: pairs(),
+            publishes: ReleaseId(2),
+            displaces: Some(ReleaseId(3)),
+            damaged: true,
+        };
+        let all = effects(&swap, false);
+        let other = pairs()[0].other.clone();
+        assert_eq!(all[0], Effect::RefuseWal { slots: vec![other.clone()] });
+        assert_eq!(all[1], Effect::Guard { slot: other });
+        assert!(matches!(all[2], Effect::Exchange { guarded: false, .. }));
     }
 
     #[test]
@@ -159,9 +196,10 @@ mod tests {
             release: ReleaseId(0),
             adopt,
         };
-        assert_eq!(verbs(&keep(false), false), ["rename"]);
-        assert_eq!(verbs(&keep(true), false), ["sql", "rename"]);
-        assert!(text(&keep(true), false).contains("'r0', 0, 'sealed', $identity"));
+        assert_eq!(verbs(&keep(Adoption::Ours), false), ["rename"]);
+        assert_eq!(verbs(&keep(Adoption::Aside), false), ["rename"]);
+        assert_eq!(verbs(&keep(Adoption::Stamp), false), ["sql", "rename"]);
+        assert!(text(&keep(Adoption::Stamp), false).contains("'r0', 0, 'sealed', $identity"));
     }
 
     #[test]
@@ -170,8 +208,12 @@ mod tests {
             role: Role::Build(ReleaseId(2)),
             slots: vec!["/d/.switchback/shop.db/build_r2/shop.db".into()],
         };
-        assert_eq!(verbs(&drop, false), ["remove"]);
-        assert_eq!(verbs(&Step::Drift { pairs: pairs() }, false), ["guard", "inspect"]);
+        assert!(matches!(
+            effects(&drop, false)[..],
+            [Effect::RemoveSlot { release: ReleaseId(2), .. }]
+        ));
+        // A log is met by its own refusal, not as drift.
+        assert_eq!(verbs(&Step::Drift { pairs: pairs() }, false), ["require", "guard", "inspect"]);
         assert_eq!(verbs(&Step::SyncGrants { pairs: pairs() }, false), ["access"]);
         assert!(effects(&Step::Check { commands: vec![] }, false).is_empty());
     }

@@ -1,8 +1,9 @@
 //! Builds and archives as files in directories of their own: seen, created, moved, removed.
 //!
 //! Invariants: a slot is made for one file, whose identity its marker holds before the file has
-//! its name; nothing is emptied or removed unless the marker or the file's own stamp proves it
-//! ours at that moment; every change is fenced under the kernel lock.
+//! its name; nothing is emptied unless the marker proves it ours at that moment, and nothing removed
+//! unless its own stamp names the release that is to go, or it has none and the marker proves it;
+//! nothing is overwritten; every change is fenced under the kernel lock.
 //! May import `domain`, `failure`, `ports` and this adapter's files.
 
 use std::fs::{self, OpenOptions};
@@ -16,7 +17,8 @@ use super::files::{self, Stat};
 use super::home::{self, Home};
 use super::warehouse::DuckDb;
 use super::{copy, lease};
-use crate::domain::name::{Identity, SlotName};
+use crate::domain::name::{ReleaseId, SlotName};
+use crate::domain::slot::Content;
 use crate::failure::{Failure, Kind};
 use crate::ports::{Answer, PortError, Token};
 
@@ -75,38 +77,49 @@ pub(super) fn refuse_writer(path: &Path) -> Answer<()> {
     ))
 }
 
-/// Refuses where a write-ahead log lies beside `path`.
-pub(super) fn refuse_wal(path: &Path) -> Answer<()> {
-    let Some(wal) = files::wals(path).into_iter().next() else {
-        return Ok(());
-    };
-    Err(PortError::Refused(wal_failure(&wal)))
+/// Why a leftover write-ahead log stops everything, and what to do: with the duckdb that runs
+/// here, so that nobody needs another.
+pub(super) fn wal_failure(wal: &Path, python: &Path) -> Failure {
+    let name = wal.display().to_string();
+    let file = files::WAL_SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix));
+    Failure::stopped(format!(
+        "{name} is there: a process that wrote to the database has crashed or is still at work, \
+         and what it wrote last is in that log and not in the file"
+    ))
+    .next(format!(
+        "wait for the writer to end; if it has crashed, take the log in by hand: `{} -c \
+         'import duckdb, sys; duckdb.connect(sys.argv[1]).execute(\"CHECKPOINT\")' {}`; a deploy \
+         does that itself with `allow: {{wal: true}}` in switchback.yml",
+        quoted(&python.display().to_string()),
+        quoted(file.unwrap_or(&name)),
+    ))
 }
 
-/// Why a leftover write-ahead log stops everything, and what to do.
-pub(super) fn wal_failure(wal: &Path) -> Failure {
-    Failure::stopped(format!(
-        "{} is there: a process that wrote to the database has crashed or is still at work, and \
-         what it wrote last is in that log and not in the file",
-        wal.display()
-    ))
-    .next(
-        "wait for the writer to end, or open the file once (`duckdb FILE -c CHECKPOINT`), which \
-         takes the log in; or let the deploy do that with `allow: {wal: true}` in switchback.yml",
-    )
+/// As a shell reads it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 impl DuckDb {
+    /// Refuses where a write-ahead log lies beside `path`.
+    pub(super) fn refuse_wal(&self, path: &Path) -> Answer<()> {
+        match files::wals(path).first() {
+            Some(wal) => Err(PortError::Refused(wal_failure(wal, self.sql.python()))),
+            None => Ok(()),
+        }
+    }
+
     /// Creates the empty file of a slot with its marker, or empties the one we created before.
     pub(super) async fn create_file(&self, path: &Path, fence: Token) -> Answer<()> {
         let directory = self.home.slot_directory(&slot(path))?;
         let _lock = self.home.lock().await?;
         lease::fence(&self.home, fence)?;
         let cannot = |error| files::refused("cannot create", path, error);
-        refuse_wal(path)?;
+        self.refuse_wal(path)?;
         match files::stat(path).map_err(cannot)? {
             Some(found) if is_marked(path, &found) => {
                 refuse_writer(path)?;
+                self.let_go_of(found.inode).await;
                 let file = OpenOptions::new().write(true).open(path).map_err(cannot)?;
                 file.set_len(0).and_then(|()| file.sync_all()).map_err(cannot)
             }
@@ -140,7 +153,7 @@ impl DuckDb {
     /// again.
     pub(super) async fn copy_file(&self, from: &Path, to: &Path, fence: Token) -> Answer<()> {
         if from == self.live.path {
-            self.require_guard().await?;
+            self.require_guard(from).await?;
         }
         let cannot = |error| files::refused("cannot copy production to", to, error);
         let (source, target) = {
@@ -157,10 +170,15 @@ impl DuckDb {
         let _stops = cancel.on_drop();
         let copied = tokio::task::spawn_blocking(move || copy::copy(&source, &target, &cancel));
         match copied.await {
+            // Somebody may have ended it meanwhile, and another have written.
+            Ok(Ok(())) if from == self.live.path && self.require_guard(from).await.is_err() => {
+                Err(unguarded(from))
+            }
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if files::is_full(&error) => {
                 let free = files::free_sentence(to);
-                self.remove_slot(&slot(to), fence).await?;
+                let torn = self.own_file(to)?;
+                self.discard(to, Some(torn), fence).await?;
                 Err(PortError::Refused(full(needed, &free)))
             }
             Ok(Err(error)) => Err(cannot(error)),
@@ -178,77 +196,81 @@ impl DuckDb {
         }
     }
 
-    /// Renames the directory of a slot.
-    pub(super) async fn move_slot(
+    /// Removes a slot and its directory, if its own stamp names `release`, or it has none and the
+    /// marker proves that we created this very file.
+    pub(super) async fn remove_slot(
         &self,
-        from: &SlotName,
-        to: &SlotName,
+        slot: &SlotName,
+        release: ReleaseId,
         fence: Token,
     ) -> Answer<()> {
-        let (old, new) = (self.home.slot_directory(from)?, self.home.slot_directory(to)?);
-        let _lock = self.home.lock().await?;
-        lease::fence(&self.home, fence)?;
-        let cannot = |error| files::refused("cannot rename", &old, error);
-        let there = files::stat(to.as_path()).map_err(cannot)?.is_some();
-        let Some(stat) = files::stat(from.as_path()).map_err(cannot)? else {
-            return if there {
-                Ok(()) // an earlier attempt got this far
-            } else {
-                Err(cannot(io::ErrorKind::NotFound.into()))
-            };
-        };
-        if there {
-            return Err(PortError::Refused(Failure::new(
-                Kind::Unexpected,
-                format!("{from} cannot be kept as {to}: a file is there already"),
-            )));
+        let path = slot.as_path();
+        self.home.slot_directory(slot)?;
+        let found = files::stat(path).map_err(|e| files::refused("cannot look at", path, e))?;
+        if let Some(found) = &found {
+            self.may_remove(slot, found, release).await?;
         }
-        // What an exchange left here is not what the directory was made for: the marker must not
-        // speak for it under its new name.
-        if !is_marked(from.as_path(), &stat) {
-            remove_if_there(&home::marker_path(&old)).map_err(cannot)?;
-        }
-        clear(&new, to.as_path()).map_err(cannot)?;
-        renameat_with(CWD, &old, CWD, &new, RenameFlags::NOREPLACE)
-            .map_err(|error| cannot(error.into()))?;
-        files::sync_directory(&self.home.directory)
-            .map_err(|error| PortError::Unknown(error.into()))
+        self.discard(path, found, fence).await
     }
 
-    /// Removes a slot and its directory, if the marker or its own stamp proves it ours.
-    pub(super) async fn remove_slot(&self, slot: &SlotName, fence: Token) -> Answer<()> {
-        let directory = self.home.slot_directory(slot)?;
+    async fn may_remove(&self, slot: &SlotName, found: &Stat, release: ReleaseId) -> Answer<()> {
         let path = slot.as_path();
-        let cannot = |error| files::refused("cannot remove", path, error);
-        let proved = match files::stat(path).map_err(cannot)? {
-            Some(found) if is_marked(path, &found) => Some(found.identity),
-            Some(_) => Some(self.identity_by_stamp(slot).await?),
-            None => None,
-        };
-        let _lock = self.home.lock().await?;
-        lease::fence(&self.home, fence)?;
-        let now = files::stat(path).map_err(cannot)?.map(|found| found.identity);
-        if now != proved {
+        let content = self.observe_one(slot).await?;
+        if let Content::Busy { reason } = content {
+            return Err(PortError::Refused(Failure::new(
+                Kind::Locked,
+                format!("{slot} cannot be removed now: {reason}"),
+            )));
+        }
+        if content.identity() != Some(&found.identity) {
             return Err(not_ours(path, "removed"));
         }
-        if now.is_some() {
+        match content.own_stamp() {
+            Some(stamp) if stamp.release == release => Ok(()),
+            Some(stamp) => Err(PortError::Refused(
+                Failure::new(
+                    Kind::Unexpected,
+                    format!(
+                        "{slot} holds {} and not {release}, so it is not removed",
+                        stamp.release
+                    ),
+                )
+                .next("see what is kept where with `switchback status`"),
+            )),
+            None if is_marked(path, found) => Ok(()),
+            None => Err(not_ours(path, "removed")),
+        }
+    }
+
+    /// Removes the very file that was proved to be ours, and its directory.
+    async fn discard(&self, path: &Path, proved: Option<Stat>, fence: Token) -> Answer<()> {
+        let directory = self.home.slot_directory(&slot(path))?;
+        let _lock = self.home.lock().await?;
+        lease::fence(&self.home, fence)?;
+        let cannot = |error| files::refused("cannot remove", path, error);
+        let now = files::stat(path).map_err(cannot)?;
+        let identity = |stat: &Option<Stat>| stat.as_ref().map(|stat| stat.identity.clone());
+        if identity(&now) != identity(&proved) {
+            return Err(not_ours(path, "removed"));
+        }
+        if let Some(now) = now {
             refuse_writer(path)?;
+            self.let_go_of(now.inode).await; // else its space stays taken
         }
         clear(&directory, path).map_err(cannot)?;
         files::sync_directory(&self.home.directory).map_err(cannot)
     }
+}
 
-    async fn identity_by_stamp(&self, slot: &SlotName) -> Answer<Identity> {
-        let observed = self.observe_slots().await?;
-        let content = observed.content(slot);
-        match (content.own_stamp(), content) {
-            (Some(stamp), _) => Ok(stamp.identity.clone()),
-            (None, crate::domain::slot::Content::Busy { reason }) => Err(PortError::Refused(
-                Failure::new(Kind::Locked, format!("{slot} cannot be removed now: {reason}")),
-            )),
-            (None, _) => Err(not_ours(slot.as_path(), "removed")),
-        }
-    }
+fn unguarded(live: &Path) -> PortError {
+    PortError::Refused(
+        Failure::stopped(format!(
+            "the connection that keeps writers out of {} ended while it was being copied, so the \
+             copy may be a mixture and is not used",
+            live.display()
+        ))
+        .next("run the same command again"),
+    )
 }
 
 /// The slot that a path names.
@@ -282,7 +304,7 @@ fn full(needed: u64, free: &str) -> Failure {
 }
 
 /// Removes what belongs to a slot's file, then the directory if nothing foreign is left in it.
-fn clear(directory: &Path, file: &Path) -> io::Result<()> {
+pub(super) fn clear(directory: &Path, file: &Path) -> io::Result<()> {
     if !directory.exists() {
         return Ok(());
     }
@@ -307,7 +329,7 @@ fn clear(directory: &Path, file: &Path) -> io::Result<()> {
     }
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -13,7 +13,7 @@ use super::warehouse::{DuckDb, Settings};
 use super::{FileLedger, files};
 use crate::domain::journal::Actor;
 use crate::domain::name::{Naming, ReleaseId, Role, SlotName};
-use crate::domain::plan::{Kept, Pair, Step};
+use crate::domain::plan::{Adoption, Kept, Pair, Step};
 use crate::domain::slot::Observation;
 use crate::failure::Failure;
 use crate::ports::{Answer, Claim, Clock, Ledger, PortError, Token, Warehouse};
@@ -99,16 +99,26 @@ impl World {
     }
 
     pub(super) fn try_sql(&self, file: &Path, sql: &str) -> Result<String, String> {
-        let code = "import duckdb,sys\nc=duckdb.connect(sys.argv[1])\n\
+        self.run(file, sql, false)
+    }
+
+    fn run(&self, file: &Path, sql: &str, read_only: bool) -> Result<String, String> {
+        let code = "import duckdb,sys\nc=duckdb.connect(sys.argv[1], read_only=sys.argv[3]=='1')\n\
                     print(c.execute(sys.argv[2]).fetchall())\nc.close()";
         let out = std::process::Command::new(&self.python)
             .args(["-c", code])
             .arg(file)
             .arg(sql)
+            .arg(if read_only { "1" } else { "0" })
             .output()
             .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         if out.status.success() { Ok(text(&out.stdout)) } else { Err(text(&out.stderr)) }
+    }
+
+    /// The same for a reader, whom nothing keeps out.
+    pub(super) fn look(&self, file: &Path, sql: &str) -> String {
+        self.run(file, sql, true).unwrap()
     }
 
     /// Another process that keeps a file open until it is dropped.
@@ -180,10 +190,11 @@ impl World {
             pairs: self.pairs(other),
             publishes: ReleaseId(publishes),
             displaces: displaces.map(ReleaseId),
+            damaged: false,
         }
     }
 
-    pub(super) fn keep_step(&self, from: SlotName, release: u32, adopt: bool) -> Step {
+    pub(super) fn keep_step(&self, from: SlotName, release: u32, adopt: Adoption) -> Step {
         Step::Keep {
             kept: vec![Kept { live: self.live_slot(), from, to: self.archive(release) }],
             release: ReleaseId(release),

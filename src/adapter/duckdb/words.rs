@@ -21,6 +21,24 @@ pub(super) fn is_lock(message: &str) -> bool {
     message.contains("Could not set lock") || message.contains("Conflicting lock")
 }
 
+/// Whether what DuckDB, or the child that runs it, says of a file may be otherwise the next time:
+/// anything else that keeps a file from being read is the file's own.
+pub(super) fn is_passing(kind: &str, message: &str) -> bool {
+    const KINDS: [&str; 4] =
+        ["OutOfMemoryException", "MemoryError", "InterruptException", "PermissionException"];
+    const WORDS: [&str; 8] = [
+        "Permission denied",
+        "Too many open files",
+        "Cannot allocate memory",
+        "No space left on device",
+        "quota exceeded",
+        "it did not answer within",
+        "signal: 9",
+        "signal: 15",
+    ];
+    is_lock(message) || KINDS.contains(&kind) || WORDS.iter().any(|words| message.contains(words))
+}
+
 /// `PID 123` as DuckDB names it.
 fn pid(message: &str) -> Option<&str> {
     let rest = &message[message.find("(PID ")? + 5..];
@@ -75,6 +93,24 @@ pub(super) fn encrypted(file: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_damage() {
+        for message in [
+            "IO Error: Could not set lock on file",
+            "IO Error: Cannot open file \"/d/x\": Permission denied",
+            "it ended with signal: 9 (SIGKILL)",
+            "it did not answer within 60 seconds",
+        ] {
+            assert!(is_passing("IOException", message), "{message}");
+        }
+        assert!(is_passing("OutOfMemoryException", "failed to allocate"));
+        for message in
+            ["Corrupt database file: computed checksum", "it ended with signal: 11 (SIGSEGV)"]
+        {
+            assert!(!is_passing("IOException", message), "{message}");
+        }
+    }
 
     #[test]
     fn what_duckdb_says_becomes_a_failure_that_says_what_to_do() {

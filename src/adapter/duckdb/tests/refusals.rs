@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::super::testing::{World, claim, refused};
 use super::super::{FileLedger, files};
 use crate::domain::name::{ReleaseId, Role, SlotName};
-use crate::domain::plan::{Effect, Pair, Step};
+use crate::domain::plan::{Adoption, Effect, Pair, Step};
 use crate::domain::slot::Content;
 use crate::failure::Kind;
 use crate::ports::{Ledger, Token, Warehouse};
@@ -29,7 +29,7 @@ async fn a_run_that_lost_the_lease_cannot_change_anything() {
         world.swap_step(world.build(1), 1, Some(0)),
         world.clone_step(2, false),
         drop_step(world.build(1)),
-        world.keep_step(world.build(1), 0, false),
+        world.keep_step(world.build(1), 0, Adoption::Ours),
     ] {
         let failure = refused(world.perform(&step).await);
         assert_eq!(failure.kind, Kind::Locked);
@@ -39,7 +39,8 @@ async fn a_run_that_lost_the_lease_cannot_change_anything() {
     let effects = world.duck.render(&world.swap_step(world.build(1), 1, Some(0)));
     world.duck.perform(&effects[..2], rollback.token).await.unwrap();
     let left = world.live.as_path();
-    let failure = refused(world.duck.exchange(left, world.build(1).as_path(), world.fence).await);
+    let failure =
+        refused(world.duck.exchange(left, world.build(1).as_path(), true, world.fence).await);
     assert_eq!(failure.kind, Kind::Locked);
     assert!(failure.production.unwrap().contains("not swapped"));
     assert_eq!(fs::read(&world.live).unwrap(), before);
@@ -60,16 +61,16 @@ async fn a_log_beside_either_file_stops_the_exchange() {
             let wal = files::with_suffix(file, suffix);
             fs::write(&wal, "").unwrap();
             let swap = world.swap_step(build.clone(), 1, Some(0));
-            world.duck.hold().await.unwrap();
+            world.duck.hold(&world.live).await.unwrap();
             let failure = refused(world.perform(&swap).await);
             assert_eq!(failure.kind, Kind::Stopped);
             let failure =
-                refused(world.duck.exchange(&world.live, build.as_path(), world.fence).await);
+                refused(world.duck.exchange(&world.live, build.as_path(), true, world.fence).await);
             assert!(failure.message.contains(suffix), "{failure}");
             fs::remove_file(wal).unwrap();
         }
     }
-    world.duck.let_go().await;
+    world.duck.let_go(&world.live).await;
     world.crash_writing(&world.live);
     let failure = world.duck.preflight().await.unwrap_err();
     assert_eq!(failure.kind, Kind::Stopped);
@@ -82,15 +83,15 @@ async fn nothing_is_exchanged_without_the_guard_or_after_live_was_replaced() {
         return;
     };
     world.make(1, false, "SELECT 1").await;
-    world.duck.let_go().await;
+    world.duck.let_go(&world.live).await;
     let build = world.build(1);
-    let exchange = || world.duck.exchange(&world.live, build.as_path(), world.fence);
+    let exchange = || world.duck.exchange(&world.live, build.as_path(), true, world.fence);
     assert_eq!(refused(exchange().await).kind, Kind::Stopped);
-    world.duck.hold().await.unwrap();
+    world.duck.hold(&world.live).await.unwrap();
     fs::copy(&world.live, world.dir.path().join("new")).unwrap();
     fs::rename(world.dir.path().join("new"), &world.live).unwrap();
     assert!(refused(exchange().await).message.contains("replaced"));
-    world.duck.hold().await.unwrap();
+    world.duck.hold(&world.live).await.unwrap();
     exchange().await.unwrap();
 }
 
@@ -100,7 +101,7 @@ async fn a_writer_is_named_wherever_it_is_met() {
         return;
     };
     world.make(1, false, "SELECT 1").await;
-    world.duck.let_go().await;
+    world.duck.let_go(&world.live).await;
     let writer = world.open_elsewhere(&world.live, false);
     let pid = format!("PID {}", writer.0.id());
     let seen = world.observe().await;

@@ -7,7 +7,7 @@ use super::super::testing::{World, python, refused};
 use super::super::{contents, files};
 use crate::domain::inventory::{Depth, RelationKind};
 use crate::domain::name::ReleaseId;
-use crate::domain::plan::Step;
+use crate::domain::plan::{Adoption, Step};
 use crate::domain::slot::{Content, Live, Seal};
 use crate::failure::Kind;
 use crate::ports::{Ledger, Warehouse};
@@ -34,23 +34,23 @@ async fn production_is_adopted_swapped_taken_back_and_swapped_forward_again() {
     // The adopted production now lies where the build was, and must not count as ours.
     assert_eq!(seen.content(&build).identity(), Some(&adopted));
     assert!(!seen.content(&build).is_ours());
-    let keep = world.keep_step(build.clone(), 0, true);
+    let keep = world.keep_step(build.clone(), 0, Adoption::Stamp);
     world.perform(&keep).await.unwrap();
     let seen = world.observe().await;
     assert_eq!(seen.content(&build), &Content::Absent);
     assert_eq!(seen.content(&world.archive(0)).release(), Some(ReleaseId(0)));
     assert_eq!(seen.content(&world.archive(0)).identity(), Some(&adopted));
-    assert_eq!(world.sql(&world.live, SUM), "[(103,)]");
+    assert_eq!(world.look(&world.live, SUM), "[(103,)]");
     // Back to what dbt alone had made: the same file, through production's own view.
     world.perform(&world.swap_step(world.archive(0), 0, Some(1))).await.unwrap();
-    world.perform(&world.keep_step(world.archive(0), 1, false)).await.unwrap();
-    assert_eq!(world.sql(&world.live, SUM), "[(3,)]");
+    world.perform(&world.keep_step(world.archive(0), 1, Adoption::Ours)).await.unwrap();
+    assert_eq!(world.look(&world.live, SUM), "[(3,)]");
     assert_eq!(world.released(&world.live_slot()).await, Some(0));
     assert_eq!(world.released(&world.archive(1)).await, Some(1));
     // And forward again.
     world.perform(&world.swap_step(world.archive(1), 1, Some(0))).await.unwrap();
-    world.perform(&world.keep_step(world.archive(1), 0, false)).await.unwrap();
-    assert_eq!(world.sql(&world.live, SUM), "[(103,)]");
+    world.perform(&world.keep_step(world.archive(1), 0, Adoption::Ours)).await.unwrap();
+    assert_eq!(world.look(&world.live, SUM), "[(103,)]");
     let drop = Step::Drop {
         role: crate::domain::name::Role::Archive(ReleaseId(0)),
         slots: vec![world.archive(0)],
@@ -118,7 +118,7 @@ async fn a_step_that_was_interrupted_can_be_done_again() {
     let stamp = world.observe().await.content(&world.build(1)).own_stamp().cloned().unwrap();
     assert_eq!((stamp.release, stamp.seal), (ReleaseId(1), Seal::Building));
     world.perform(&world.swap_step(world.build(1), 1, Some(0))).await.unwrap();
-    let keep = world.keep_step(world.build(1), 0, true);
+    let keep = world.keep_step(world.build(1), 0, Adoption::Stamp);
     let effects = world.duck.render(&keep);
     world.duck.perform(&effects[..1], world.fence).await.unwrap();
     world.duck.perform(&effects, world.fence).await.unwrap();
@@ -140,13 +140,13 @@ async fn readers_go_on_through_the_swap_and_do_not_stop_the_adoption() {
     world.perform(&world.swap_step(world.build(1), 1, Some(0))).await.unwrap();
     // DuckDB does not write to a file that somebody reads, so its name gets a stamped copy.
     let adopted = files::stat(world.build(1).as_path()).unwrap().unwrap().identity;
-    world.perform(&world.keep_step(world.build(1), 0, true)).await.unwrap();
+    world.perform(&world.keep_step(world.build(1), 0, Adoption::Stamp)).await.unwrap();
     let seen = world.observe().await;
     let archive = seen.content(&world.archive(0));
     assert_eq!(archive.release(), Some(ReleaseId(0)));
     assert_ne!(archive.identity(), Some(&adopted));
     world.perform(&world.swap_step(world.archive(0), 0, Some(1))).await.unwrap();
-    assert_eq!(world.sql(&world.live, SUM), "[(3,)]");
+    assert_eq!(world.look(&world.live, SUM), "[(3,)]");
     let left: Vec<_> = fs::read_dir(world.archive(0).as_path().parent().unwrap())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
@@ -169,7 +169,7 @@ async fn drift_names_the_tables_and_a_write_after_it_stops_the_swap() {
         .set_modified(std::time::SystemTime::now())
         .unwrap();
     assert!(world.duck.drift(&baseline).await.unwrap().is_empty());
-    world.duck.let_go().await;
+    world.duck.let_go(&world.live).await;
     world.sql(&world.live, "UPDATE t SET x = 7 WHERE x = 1");
     let drift = world.duck.drift(&baseline).await.unwrap();
     assert_eq!(drift, ["production was written, with no change in the row counts"]);
