@@ -20,7 +20,7 @@ fn version_1_folds_to_what_its_world_was() {
     let history = History::fold(&records(1));
     assert_eq!(history.claimed_live(), Some(ReleaseId(4)));
     assert!(history.open.is_none());
-    assert!(history.hold.is_none());
+    assert!(history.hold().is_none());
     let state = |n| history.release(ReleaseId(n)).unwrap().state;
     assert_eq!(state(0), ReleaseState::Adopted);
     assert_eq!(state(3), ReleaseState::Waiting);
