@@ -293,12 +293,15 @@ impl Engine<'_> {
             self.append(Entry::Ended { ending, message: Some(message) }).await
         };
         let closed = closing.await;
-        let failure = failure.production(match (closed.is_ok(), plan.displaces) {
-            (true, Some(live)) => format!("production is untouched: {live} is live"),
-            (true, None) => "production is untouched: nothing is live yet".to_owned(),
-            (false, _) => {
+        // Who took the lease may have changed what is live; nobody else can have.
+        let taken = [Some(failure.kind), closed.as_ref().err().map(|error| error.kind)]
+            .contains(&Some(Kind::Locked));
+        let failure = failure.production(match plan.displaces {
+            _ if taken => {
                 "this run published nothing; `switchback status` says what is live".into()
             }
+            Some(live) => format!("production is untouched: {live} is live"),
+            None => "production is untouched: nothing is live yet".to_owned(),
         });
         match closed {
             Err(error) if failure.kind != Kind::Locked && error.kind != Kind::Locked => failure

@@ -460,7 +460,9 @@ class Builder:
     def __init__(self, project):
         import duckdb
 
-        self.connection = duckdb.connect(project.path)
+        options = project.credentials.get("config_options") or {}
+        read_only = str(options.get("access_mode", "")).upper() == "READ_ONLY"
+        self.connection = duckdb.connect(project.path, read_only=read_only)
         for attached in project.credentials.get("attach") or []:
             alias = f" as {quote(attached['alias'])}" if attached.get("alias") else ""
             mode = " (read_only)" if attached.get("read_only") else ""
