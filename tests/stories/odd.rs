@@ -150,19 +150,19 @@ fn rollback_recovers_by_itself_also_over_what_dbt_alone_built() {
 
 #[test]
 fn a_damaged_production_can_be_rolled_back_and_is_put_aside() {
-    let Some(world) = World::new() else { return };
-    world.deploy("1");
-    let first = world.content();
-    world.deploy("2");
     let damage = "not a database any more ".repeat(4000);
     for text in [damage.as_str(), ""] {
+        let Some(world) = World::new() else { return };
+        world.deploy("1");
+        let first = world.content();
+        world.deploy("2");
         write(&world.live, text);
         let status = world.json(&["status"], 0);
         assert!(status["doubt"].as_str().unwrap().contains("rollback"), "{status}");
         let refused = world.run(&["deploy"]);
         assert!([2, 3].contains(&refused.code), "{}", refused.err);
         assert!(refused.err.contains("rollback"), "{}", refused.err);
-        world.run(&["rollback", "--to", "r1", "--reason", "the disk failed"]).expect(0);
+        world.run(&["rollback", "--reason", "the disk failed"]).expect(0);
         assert_eq!(world.content(), first);
         let aside: Vec<_> = std::fs::read_dir(world.home())
             .unwrap()
@@ -170,13 +170,8 @@ fn a_damaged_production_can_be_rolled_back_and_is_put_aside() {
             .filter(|file| std::fs::read(file).is_ok_and(|bytes| bytes == text.as_bytes()))
             .collect();
         assert_eq!(aside.len(), 1, "the damaged file is kept");
-        world.release("3");
-        world.run(&["deploy"]).expect(0);
-        world.run(&["rollback", "--to", "r1", "--reason", "x", "--hold", "none"]).expect(0);
-        // Something to go back to for the second round.
-        world.release(&format!("9{}", text.len()));
-        world.run(&["deploy"]).expect(0);
-        world.run(&["resume", "--reason", "x"]).expect(0);
+        world.deploy("3");
+        assert_eq!(world.version(), "3");
     }
 }
 
