@@ -9,5 +9,11 @@
 //! view whose text cannot be told is refused, never guessed; a statement that changes something is
 //! sent once. May import `config`, `domain`, `failure`, `ports` and the shared `adapter::sql`.
 
+pub mod doubt;
+mod edit;
 pub mod ident;
+mod mention;
+pub mod relink;
+mod scan;
 pub mod tokens;
+pub mod view;
