@@ -12,7 +12,9 @@
 pub mod doubt;
 mod edit;
 pub mod ident;
+mod key;
 mod mention;
+pub mod profile;
 pub mod relink;
 mod scan;
 pub mod tokens;
