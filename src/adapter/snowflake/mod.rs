@@ -11,11 +11,13 @@
 
 pub mod doubt;
 mod edit;
+pub mod grants;
 pub mod ident;
 mod key;
 mod mention;
 pub mod profile;
 pub mod relink;
+pub mod replay;
 mod scan;
 pub mod tokens;
 pub mod view;

@@ -51,7 +51,7 @@ pub struct Settings {
     pub address: Option<String>,
     /// A proxy's address.
     pub proxy: Option<String>,
-    /// dbt's query tag, which stands behind ours.
+    /// dbt's own query tag; ours takes its place in our sessions.
     pub query_tag: Option<String>,
     /// How often a sign-in that was not answered is tried again.
     pub retries: u32,
