@@ -9,6 +9,7 @@
 //! view whose text cannot be told is refused, never guessed; a statement that changes something is
 //! sent once. May import `config`, `domain`, `failure`, `ports` and the shared `adapter::sql`.
 
+mod connect;
 pub mod doubt;
 mod edit;
 pub mod grants;
@@ -18,6 +19,9 @@ mod mention;
 pub mod profile;
 pub mod relink;
 pub mod replay;
+mod rows;
 mod scan;
+pub mod session;
 pub mod tokens;
 pub mod view;
+mod words;
