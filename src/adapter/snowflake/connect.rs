@@ -47,7 +47,7 @@ impl Default for Limits {
 pub struct Tag(Arc<str>);
 
 impl Tag {
-    /// `switchback/<run>/<release>/<step>`, cut to the 2,000 characters of QUERY_TAG.
+    /// `switchback/<run>/<release>/<step>`, cut to the 2,000 characters of `QUERY_TAG`.
     #[must_use]
     pub fn new(run: &str, release: &str, step: &str) -> Self {
         let text = format!("switchback/{run}/{release}/{step}");

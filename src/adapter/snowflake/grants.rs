@@ -281,7 +281,7 @@ fn signature(text: &str) -> Option<(Ident, String)> {
             && kind.matches('(').count() == kind.matches(')').count()
     };
     types.retain(|kind| !kind.is_empty());
-    if depth != 0 || !types.iter().all(|kind| whole(kind)) {
+    if depth != 0 || !types.iter().all(whole) {
         return None;
     }
     Some((Ident::verbatim(name).ok()?, types.join(", ")))

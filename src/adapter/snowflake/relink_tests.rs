@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -104,6 +106,7 @@ fn texts_and_comments_are_never_changed() {
     );
     stays("select 'it''s \\' prod.s.t', \"prod.s.t\" from x");
     stays("select * from x where env = 'PROD'");
+    stays("select * from table(split_to_table('dev,prod', ','))");
 }
 
 #[test]
@@ -271,12 +274,12 @@ fn query() -> impl Strategy<Value = Piece> {
                     (_, 4) => " join x using (a, b) natural join ",
                     _ => " sample (10) as q (c, d) cross join ",
                 };
-                before += &format!("{link}{table} ");
-                after += &format!("{link}{wanted} ");
+                write!(before, "{link}{table} ").unwrap();
+                write!(after, "{link}{wanted} ").unwrap();
             }
             if let Some((filter, wanted)) = filter {
-                before += &format!("where {filter} group by 1, 2");
-                after += &format!("where {wanted} group by 1, 2");
+                write!(before, "where {filter} group by 1, 2").unwrap();
+                write!(after, "where {wanted} group by 1, 2").unwrap();
             }
             (before, after)
         });

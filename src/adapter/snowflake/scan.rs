@@ -218,7 +218,8 @@ impl<'a> Scanner<'a> {
         });
         let is_table = before.is_some_and(|token| token.is("TABLE"));
         let outer = self.frame();
-        let names = outer.names || takes_names;
+        // A text given to a function inside TABLE(…) is that function's business.
+        let names = takes_names || (outer.names && !outer.single);
         let from = if is_table || outer.from == From::Expect {
             From::Expect
         } else {

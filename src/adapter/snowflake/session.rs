@@ -9,7 +9,7 @@
 //!   parameter of the session: free where the session is opened for it, one ALTER SESSION where an
 //!   open session changes its step, and a session that has the tag already is preferred; so at most
 //!   one for each session and step, not one for each statement.
-//! - Time limits hold on the server (STATEMENT_TIMEOUT_IN_SECONDS, LOCK_TIMEOUT:
+//! - Time limits hold on the server (`STATEMENT_TIMEOUT_IN_SECONDS`, `LOCK_TIMEOUT`:
 //!   `/sql-reference/parameters`). Where this side stops waiting first, or the caller goes away, the
 //!   statement is cancelled on the server.
 //! - No session has a database of its own: a name that is not complete fails instead of meaning

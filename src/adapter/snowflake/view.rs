@@ -57,25 +57,22 @@ pub fn recreate(ddl: &str, place: &ObjectPath, how: &Rewrite) -> Result<Recreate
             .map(|doubt| doubt.within(ddl, view.query.start))
             .collect());
     }
-    let mut statement = String::from("CREATE OR REPLACE ");
-    if view.secure {
-        statement += "SECURE ";
-    }
-    if view.recursive {
-        statement += "RECURSIVE ";
-    }
-    statement += &format!("VIEW {}", place.quoted());
+    let secure = if view.secure { "SECURE " } else { "" };
+    let recursive = if view.recursive { "RECURSIVE " } else { "" };
+    let head = format!(
+        "CREATE OR REPLACE {secure}{recursive}VIEW {}",
+        place.quoted()
+    );
     // A line each: a comment at the end of one must not swallow the next.
-    if let Some(columns) = view.columns {
-        statement += &format!("\n{}", &ddl[columns]);
-    }
+    let mut lines = vec![head.as_str()];
+    lines.extend(view.columns.map(|columns| &ddl[columns]));
     if !view.copy_grants {
-        statement += "\nCOPY GRANTS";
+        lines.push("COPY GRANTS");
     }
-    if !view.properties.is_empty() {
-        statement += &format!("\n{}", &ddl[view.properties]);
-    }
-    statement += &format!("\nAS\n{}", relinked.text);
+    lines.push(&ddl[view.properties]);
+    lines.extend(["AS", &relinked.text]);
+    lines.retain(|line| !line.is_empty());
+    let statement = lines.join("\n");
     Ok(Recreated {
         statement,
         changed: relinked.changed,
