@@ -87,6 +87,62 @@ fn columns_follow_their_tables_and_functions_and_sequences_too() {
 }
 
 #[test]
+fn every_clause_that_names_a_table_is_known() {
+    for (before, after) in [
+        (
+            "select {'a': prod.s.f(1), 'b': [prod.s.g(2)]} from x",
+            "select {'a': s.f(1), 'b': [s.g(2)]} from x",
+        ),
+        (
+            "select transform(a, x -> prod.s.f(x)) from x",
+            "select transform(a, x -> s.f(x)) from x",
+        ),
+        (
+            "select trim(leading '0' from x), prod.s.t.a:b.c::string from prod.s.t",
+            "select trim(leading '0' from x), s.t.a:b.c::string from s.t",
+        ),
+        (
+            "select (select max(x) from prod.s.u) m, * exclude (a) from prod.s.t at(timestamp => '2026-01-01'::timestamp_tz) t",
+            "select (select max(x) from s.u) m, * exclude (a) from s.t at(timestamp => '2026-01-01'::timestamp_tz) t",
+        ),
+        (
+            "select a from prod.s.t pivot(sum(a) for b in (select c from prod.s.u)) p, prod.s.w",
+            "select a from s.t pivot(sum(a) for b in (select c from s.u)) p, s.w",
+        ),
+        (
+            "select a from prod.s.t match_recognize(partition by a, b order by c measures d as e pattern (x) define x as y > 1)",
+            "select a from s.t match_recognize(partition by a, b order by c measures d as e pattern (x) define x as y > 1)",
+        ),
+        (
+            "select listagg(a, ',') within group (order by b) from prod.s.t minus select * from prod.s.u",
+            "select listagg(a, ',') within group (order by b) from s.t minus select * from s.u",
+        ),
+        (
+            "select * from prod.s.t t asof join prod.s.u u match_condition (t.a >= u.a) on t.b = u.b, prod.s.v",
+            "select * from s.t t asof join s.u u match_condition (t.a >= u.a) on t.b = u.b, s.v",
+        ),
+        (
+            "select * from prod.information_schema.tables qualify row_number() over (partition by a, b order by c) = 1",
+            "select * from information_schema.tables qualify row_number() over (partition by a, b order by c) = 1",
+        ),
+        (
+            "select case when a in (select b from prod.s.t) then 1 end from (with c as (select * from prod.s.u) select * from c), prod.s.v",
+            "select case when a in (select b from s.t) then 1 end from (with c as (select * from s.u) select * from c), s.v",
+        ),
+        (
+            "select \"PROD\".a from prod.s.t as \"PROD\" join prod.s.u on \"PROD\".a = u.a",
+            "select \"PROD\".a from s.t as \"PROD\" join s.u on \"PROD\".a = u.a",
+        ),
+        (
+            "select array(select a from prod.s.t) x, extract(year from (select d from prod.s.u)) from y",
+            "select array(select a from s.t) x, extract(year from (select d from s.u)) from y",
+        ),
+    ] {
+        changes(before, after);
+    }
+}
+
+#[test]
 fn aliases_ctes_and_columns_with_the_databases_name_are_not_it() {
     stays("select prod.a, prod.b.c from x.y.z as prod");
     stays("with prod as (select 1 a) select prod.a from prod");

@@ -289,7 +289,10 @@ impl<'a> Scanner<'a> {
 
     fn place(&mut self, at: usize, taken: usize) -> Place {
         if let Some(before) = self.before(at, 1) {
-            if before.is_mark(".") || before.is_mark(":") {
+            // In an object constant, `{'key': value}`, the colon leads into no value.
+            let key = self.before(at, 2);
+            let is_key = key.is_some_and(|key| matches!(key.kind, Kind::Text | Kind::Dollar));
+            if before.is_mark(".") || (before.is_mark(":") && !is_key) {
                 return Place::Inside;
             }
             if before.is_mark("::") {
