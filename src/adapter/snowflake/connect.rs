@@ -82,11 +82,7 @@ impl Connector {
             address: address
                 .unwrap_or_else(|| format!("https://{}.snowflakecomputing.com", settings.account)),
         };
-        let connector = Self {
-            settings,
-            limits,
-            who,
-        };
+        let connector = Self { settings, limits, who };
         connector.client(&Tag::new("", "", ""))?; // an address that cannot be read is found out now
         Ok(connector)
     }
@@ -178,10 +174,7 @@ impl Connector {
         let keep_alive = self.settings.keep_alive;
         vec![
             ("QUERY_TAG", tag.as_str().into()),
-            (
-                "STATEMENT_TIMEOUT_IN_SECONDS",
-                self.limits.statement.as_secs().into(),
-            ),
+            ("STATEMENT_TIMEOUT_IN_SECONDS", self.limits.statement.as_secs().into()),
             ("LOCK_TIMEOUT", self.limits.lock.as_secs().into()),
             ("QUOTED_IDENTIFIERS_IGNORE_CASE", false.into()),
             ("AUTOCOMMIT", true.into()),

@@ -75,12 +75,7 @@ impl Doubt {
         if words.chars().count() > 80 {
             words = words.chars().take(79).chain(['…']).collect();
         }
-        Self {
-            line,
-            column,
-            text: words,
-            why,
-        }
+        Self { line, column, text: words, why }
     }
 
     /// The same doubt where the text it is about begins at byte `from` of `whole`.
@@ -97,12 +92,7 @@ impl Doubt {
 
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            line,
-            column,
-            text,
-            why,
-        } = self;
+        let Self { line, column, text, why } = self;
         write!(f, "line {line}, column {column}: `{text}`: {why}")
     }
 }

@@ -52,8 +52,7 @@ impl Container {
 
     /// What a name inside this container is called relative to it.
     fn relative(&self, name: &[Ident]) -> Option<Vec<Ident>> {
-        name.strip_prefix(self.parts().as_slice())
-            .map(<[Ident]>::to_vec)
+        name.strip_prefix(self.parts().as_slice()).map(<[Ident]>::to_vec)
     }
 
     /// A relative name, for SQL.
@@ -162,8 +161,7 @@ impl Row<'_> {
     }
 
     fn must(&self, names: &[&str]) -> Result<&str, BadRow> {
-        self.cell(names)
-            .ok_or_else(|| BadRow(format!("no {} in {}", names[0], self.text())))
+        self.cell(names).ok_or_else(|| BadRow(format!("no {} in {}", names[0], self.text())))
     }
 
     fn text(&self) -> String {
@@ -190,19 +188,13 @@ impl Grants {
     /// COPY GRANTS), and the owner is compared on its own. A *future* OWNERSHIP grant counts.
     pub fn add(&mut self, shown: Shown, container: &Container, rows: &Rows) -> Result<(), BadRow> {
         for cells in &rows.rows {
-            let row = Row {
-                columns: &rows.columns,
-                cells,
-            };
+            let row = Row { columns: &rows.columns, cells };
             let privilege = row.must(&["privilege"])?.to_uppercase();
             if shown == Shown::On && (privilege == "OWNERSHIP" || row.is_inherited()) {
                 continue;
             }
-            let grant = Grant {
-                on: on(shown, container, &row)?,
-                to: grantee(container, &row)?,
-                privilege,
-            };
+            let grant =
+                Grant { on: on(shown, container, &row)?, to: grantee(container, &row)?, privilege };
             let option = row.cell(&["grant_option"]);
             let option = option.is_some_and(|cell| cell.eq_ignore_ascii_case("true"));
             *self.0.entry(grant).or_default() |= option;
@@ -212,10 +204,7 @@ impl Grants {
 }
 
 fn on(shown: Shown, container: &Container, row: &Row<'_>) -> Result<On, BadRow> {
-    let kind = row
-        .must(&["granted_on", "grant_on"])?
-        .to_uppercase()
-        .replace('_', " ");
+    let kind = row.must(&["granted_on", "grant_on"])?.to_uppercase().replace('_', " ");
     let name = row.must(&["name"])?;
     let outside = || BadRow(format!("it is not in {}: {}", container.sql(), row.text()));
     if shown == Shown::On {
@@ -228,11 +217,7 @@ fn on(shown: Shown, container: &Container, row: &Row<'_>) -> Result<On, BadRow> 
             relative.push(own);
             arguments = Some(types);
         }
-        return Ok(On::Object {
-            kind,
-            name: relative,
-            arguments,
-        });
+        return Ok(On::Object { kind, name: relative, arguments });
     }
     // `DB.SCHEMA.<TABLE>`: where, and what kind.
     let place = match name.rfind(".<") {
@@ -288,10 +273,7 @@ fn signature(text: &str) -> Option<(Ident, String)> {
 }
 
 fn grantee(container: &Container, row: &Row<'_>) -> Result<Grantee, BadRow> {
-    let kind = row
-        .must(&["granted_to", "grant_to"])?
-        .to_uppercase()
-        .replace('_', " ");
+    let kind = row.must(&["granted_to", "grant_to"])?.to_uppercase().replace('_', " ");
     let text = row.must(&["grantee_name"])?;
     let bad = || BadRow(row.text());
     // Whether SHOW quotes an odd name here is not documented; a text that begins with a quote is
@@ -333,11 +315,7 @@ impl fmt::Display for On {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let joined = |parts: &[Ident]| {
             let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
-            if parts.is_empty() {
-                "the container".to_owned()
-            } else {
-                parts.join(".")
-            }
+            if parts.is_empty() { "the container".to_owned() } else { parts.join(".") }
         };
         match self {
             Self::Object { kind, name, .. } if name.is_empty() => {
@@ -347,20 +325,10 @@ impl fmt::Display for On {
                 write!(f, "{} {}", kind.to_lowercase(), joined(name))
             }
             Self::Future { kind, within } => {
-                write!(
-                    f,
-                    "every future {} in {}",
-                    kind.to_lowercase(),
-                    joined(within)
-                )
+                write!(f, "every future {} in {}", kind.to_lowercase(), joined(within))
             }
             Self::Inherited { kind, within } => {
-                write!(
-                    f,
-                    "every {} in {}, inherited",
-                    kind.to_lowercase(),
-                    joined(within)
-                )
+                write!(f, "every {} in {}, inherited", kind.to_lowercase(), joined(within))
             }
         }
     }

@@ -163,9 +163,7 @@ fn split(text: &str, unquoted: fn(&str) -> String) -> Result<Vec<Ident>, BadName
             let (name, after) = quoted_part(inner).ok_or_else(wrong)?;
             (Ident::verbatim(name)?, after)
         } else {
-            let end = rest
-                .find(|c: char| c == '.' || c.is_whitespace())
-                .unwrap_or(rest.len());
+            let end = rest.find(|c: char| c == '.' || c.is_whitespace()).unwrap_or(rest.len());
             if !is_plain(&rest[..end]) {
                 return Err(wrong());
             }
@@ -259,10 +257,9 @@ impl SchemaPath {
     /// Reads `database.schema` as it is written in SQL.
     pub fn from_sql(text: &str) -> Result<Self, BadName> {
         match <[Ident; 2]>::try_from(dotted(text)?) {
-            Ok([database, schema]) => Ok(Self {
-                database: Database(database),
-                schema: Schema(schema),
-            }),
+            Ok([database, schema]) => {
+                Ok(Self { database: Database(database), schema: Schema(schema) })
+            }
             Err(_) => Err(BadName(format!("`{text}` is not database.schema"))),
         }
     }
@@ -276,10 +273,7 @@ impl SchemaPath {
     /// An object in this schema.
     #[must_use]
     pub fn object(&self, object: Object) -> ObjectPath {
-        ObjectPath {
-            schema: self.clone(),
-            object,
-        }
+        ObjectPath { schema: self.clone(), object }
     }
 }
 
@@ -313,10 +307,7 @@ impl ObjectPath {
     fn of(parts: Vec<Ident>, text: &str) -> Result<Self, BadName> {
         match <[Ident; 3]>::try_from(parts) {
             Ok([database, schema, object]) => Ok(Self {
-                schema: SchemaPath {
-                    database: Database(database),
-                    schema: Schema(schema),
-                },
+                schema: SchemaPath { database: Database(database), schema: Schema(schema) },
                 object: Object(object),
             }),
             Err(_) => Err(BadName(format!("`{text}` is not database.schema.object"))),

@@ -18,9 +18,7 @@ fn unquoted_names_fold_to_upper_case_and_quoted_ones_stay() {
 
 #[test]
 fn what_is_no_identifier_is_refused() {
-    for wrong in [
-        "", "1a", "a b", "a-b", "\"", "\"a", "\"\"", "a.", ".a", "a..b", "$x", "a\"b\"",
-    ] {
+    for wrong in ["", "1a", "a b", "a-b", "\"", "\"a", "\"\"", "a.", ".a", "a..b", "$x", "a\"b\""] {
         assert!(Ident::from_sql(wrong).is_err(), "{wrong}");
     }
     assert!(Ident::verbatim("x".repeat(256)).is_err());

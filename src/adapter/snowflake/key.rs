@@ -28,19 +28,15 @@ pub fn from_file(path: &Path, passphrase: Option<&Secret>) -> Outcome<Secret> {
                 failure(format!("`private_key_path`: there is no file {shown}"))
                     .next("name the file that holds the private key, as an absolute path")
             }
-            std::io::ErrorKind::PermissionDenied => failure(format!(
-                "`private_key_path`: {shown} may not be read by this user"
-            ))
-            .next(format!(
-                "run `chmod 600 {shown}` as its owner, or run as its owner"
-            )),
+            std::io::ErrorKind::PermissionDenied => {
+                failure(format!("`private_key_path`: {shown} may not be read by this user"))
+                    .next(format!("run `chmod 600 {shown}` as its owner, or run as its owner"))
+            }
             std::io::ErrorKind::InvalidData => failure(format!(
                 "`private_key_path`: {shown} is not a text file; the key must be in PEM form"
             ))
             .next("convert it: openssl pkcs8 -topk8 -inform DER -in KEY -out KEY.p8"),
-            _ => failure(format!(
-                "`private_key_path`: {shown} cannot be read: {error}"
-            )),
+            _ => failure(format!("`private_key_path`: {shown} cannot be read: {error}")),
         }
     })?;
     from_text(&text, passphrase, &format!("`private_key_path` ({shown})"))
@@ -54,10 +50,8 @@ pub fn from_text(text: &str, passphrase: Option<&Secret>, place: &str) -> Outcom
         text.to_owned()
     } else {
         wrapped(text, passphrase.is_some()).ok_or_else(|| {
-            Failure::usage(format!(
-                "{place} is neither a PEM file nor the base64 text of a key"
-            ))
-            .next("give it the whole text of the file, BEGIN and END lines included")
+            Failure::usage(format!("{place} is neither a PEM file nor the base64 text of a key"))
+                .next("give it the whole text of the file, BEGIN and END lines included")
         })?
     };
     let label = label(&pem).unwrap_or_default();
@@ -78,11 +72,7 @@ pub fn from_text(text: &str, passphrase: Option<&Secret>, place: &str) -> Outcom
 }
 
 fn label(pem: &str) -> Option<&str> {
-    pem.lines()
-        .next()?
-        .trim()
-        .strip_prefix("-----BEGIN ")?
-        .strip_suffix("-----")
+    pem.lines().next()?.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----")
 }
 
 /// A base64 text as PEM.
@@ -92,20 +82,10 @@ fn wrapped(text: &str, encrypted: bool) -> Option<String> {
     if body.len() < 64 || !body.bytes().all(is_base64) {
         return None;
     }
-    let lines: Vec<String> = body
-        .as_bytes()
-        .chunks(64)
-        .map(|line| String::from_utf8_lossy(line).into_owned())
-        .collect();
-    let label = if encrypted {
-        "ENCRYPTED PRIVATE KEY"
-    } else {
-        "PRIVATE KEY"
-    };
-    Some(format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        lines.join("\n")
-    ))
+    let lines: Vec<String> =
+        body.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    let label = if encrypted { "ENCRYPTED PRIVATE KEY" } else { "PRIVATE KEY" };
+    Some(format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n")))
 }
 
 fn refuse_other_kinds(label: &str, pem: &str, place: &str) -> Outcome<()> {
@@ -135,10 +115,7 @@ fn decrypted(
     let damaged = |error| Failure::usage(format!("{place} is damaged: {error}"));
     let info = EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(damaged)?;
     info.decrypt(passphrase.expose()).map_err(|error| {
-        Failure::usage(format!(
-            "{place} is not opened by `private_key_passphrase`: {error}"
-        ))
-        .next(
+        Failure::usage(format!("{place} is not opened by `private_key_passphrase`: {error}")).next(
             "check the passphrase; a key encrypted with DES can be converted: openssl pkcs8 -topk8 \
              -v2 aes256 -in KEY -out KEY.p8",
         )
@@ -146,14 +123,9 @@ fn decrypted(
 }
 
 fn from_pkcs1(document: &SecretDocument, place: &str) -> Outcome<SecretDocument> {
-    let algorithm = AlgorithmIdentifierRef {
-        oid: RSA,
-        parameters: Some(AnyRef::NULL),
-    };
+    let algorithm = AlgorithmIdentifierRef { oid: RSA, parameters: Some(AnyRef::NULL) };
     let info = PrivateKeyInfo::new(algorithm, document.as_bytes());
-    let bytes = info
-        .to_der()
-        .and_then(|der| SecretDocument::try_from(der.as_slice()));
+    let bytes = info.to_der().and_then(|der| SecretDocument::try_from(der.as_slice()));
     bytes.map_err(|error| Failure::usage(format!("{place} is damaged: {error}")))
 }
 
@@ -163,10 +135,8 @@ fn is_rsa(document: &SecretDocument, place: &str) -> Outcome<()> {
     if info.algorithm.oid == RSA {
         return Ok(());
     }
-    Err(Failure::usage(format!(
-        "{place} is not an RSA key, and Snowflake takes RSA keys"
-    ))
-    .next("make one: openssl genrsa 2048 | openssl pkcs8 -topk8 -out KEY.p8"))
+    Err(Failure::usage(format!("{place} is not an RSA key, and Snowflake takes RSA keys"))
+        .next("make one: openssl genrsa 2048 | openssl pkcs8 -topk8 -out KEY.p8"))
 }
 
 #[cfg(test)]

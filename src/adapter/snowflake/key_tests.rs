@@ -4,10 +4,7 @@ use super::*;
 
 /// A key by its form; its numbers are nonsense, which nothing here looks at.
 fn info(oid: ObjectIdentifier, inner: &[u8]) -> Vec<u8> {
-    let algorithm = AlgorithmIdentifierRef {
-        oid,
-        parameters: Some(AnyRef::NULL),
-    };
+    let algorithm = AlgorithmIdentifierRef { oid, parameters: Some(AnyRef::NULL) };
     PrivateKeyInfo::new(algorithm, inner).to_der().unwrap()
 }
 
@@ -28,10 +25,7 @@ fn encrypted(password: &str) -> Vec<u8> {
     let params = Parameters::pbkdf2_sha256_aes256cbc(16, b"saltsalt", &[1; 16]).unwrap();
     let der = info(RSA, &inner());
     let info = PrivateKeyInfo::try_from(der.as_slice()).unwrap();
-    info.encrypt_with_params(params, password)
-        .unwrap()
-        .as_bytes()
-        .to_vec()
+    info.encrypt_with_params(params, password).unwrap().as_bytes().to_vec()
 }
 
 fn read(text: &str, passphrase: Option<&str>) -> Outcome<String> {
@@ -43,22 +37,10 @@ fn read(text: &str, passphrase: Option<&str>) -> Outcome<String> {
 fn every_form_of_a_key_becomes_the_same_pkcs8() {
     let wanted = pem("PRIVATE KEY", &info(RSA, &inner()));
     assert_eq!(read(&wanted, None).unwrap(), wanted);
-    assert_eq!(
-        read(&format!("\n{wanted}\n\n"), Some("unused")).unwrap(),
-        wanted
-    );
-    assert_eq!(
-        read(&pem("RSA PRIVATE KEY", &inner()), None).unwrap(),
-        wanted
-    );
-    assert_eq!(
-        read(&pem("ENCRYPTED PRIVATE KEY", &encrypted("pw")), Some("pw")).unwrap(),
-        wanted
-    );
-    let body: String = wanted
-        .lines()
-        .filter(|line| !line.starts_with('-'))
-        .collect();
+    assert_eq!(read(&format!("\n{wanted}\n\n"), Some("unused")).unwrap(), wanted);
+    assert_eq!(read(&pem("RSA PRIVATE KEY", &inner()), None).unwrap(), wanted);
+    assert_eq!(read(&pem("ENCRYPTED PRIVATE KEY", &encrypted("pw")), Some("pw")).unwrap(), wanted);
+    let body: String = wanted.lines().filter(|line| !line.starts_with('-')).collect();
     assert_eq!(read(&body, None).unwrap(), wanted);
 }
 
@@ -72,25 +54,13 @@ fn what_is_wrong_with_a_key_is_said_without_saying_the_key() {
             None,
             "`private_key_passphrase` is not set",
         ),
-        (
-            pem("ENCRYPTED PRIVATE KEY", &encrypted("pw")),
-            Some("hunter2"),
-            "not opened by",
-        ),
-        (
-            pem("PRIVATE KEY", &info(other, &inner())),
-            None,
-            "not an RSA key",
-        ),
+        (pem("ENCRYPTED PRIVATE KEY", &encrypted("pw")), Some("hunter2"), "not opened by"),
+        (pem("PRIVATE KEY", &info(other, &inner())), None, "not an RSA key"),
         (pem("EC PRIVATE KEY", &inner()), None, "`EC PRIVATE KEY`"),
         (pem("PUBLIC KEY", &inner()), None, "public key"),
         ("hello".to_owned(), None, "neither a PEM"),
         (damaged, None, "damaged"),
-        (
-            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n".to_owned(),
-            None,
-            "old way",
-        ),
+        ("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n".to_owned(), None, "old way"),
     ];
     for (text, passphrase, wanted) in cases {
         let failure = read(&text, passphrase).unwrap_err();

@@ -90,23 +90,15 @@ impl Settings {
     /// Whether more than one session can be opened: a one-time code opens one.
     #[must_use]
     pub fn single_session(&self) -> bool {
-        matches!(
-            &self.credential,
-            Credential::Password {
-                passcode: Some(_),
-                ..
-            }
-        )
+        matches!(&self.credential, Credential::Password { passcode: Some(_), .. })
     }
 }
 
 fn required(field: Field<'_>, key: &str) -> Outcome<String> {
-    field(key)?
-        .filter(|value| !value.trim().is_empty())
-        .ok_or_else(|| {
-            Failure::usage(format!("the dbt target has no `{key}`"))
-                .next(format!("add `{key}` to the target in profiles.yml"))
-        })
+    field(key)?.filter(|value| !value.trim().is_empty()).ok_or_else(|| {
+        Failure::usage(format!("the dbt target has no `{key}`"))
+            .next(format!("add `{key}` to the target in profiles.yml"))
+    })
 }
 
 fn number<T: std::str::FromStr>(field: Field<'_>, key: &str) -> Outcome<Option<T>> {
@@ -114,18 +106,12 @@ fn number<T: std::str::FromStr>(field: Field<'_>, key: &str) -> Outcome<Option<T
         return Ok(None);
     };
     let parsed = text.trim().parse().map(Some);
-    parsed.map_err(|_| {
-        Failure::usage(format!(
-            "`{key}` of the dbt target is `{text}`, not a number"
-        ))
-    })
+    parsed
+        .map_err(|_| Failure::usage(format!("`{key}` of the dbt target is `{text}`, not a number")))
 }
 
 fn truth(field: Field<'_>, key: &str) -> Outcome<bool> {
-    match field(key)?
-        .map(|text| text.trim().to_lowercase())
-        .as_deref()
-    {
+    match field(key)?.map(|text| text.trim().to_lowercase()).as_deref() {
         None | Some("false" | "no" | "off" | "0" | "") => Ok(false),
         Some("true" | "yes" | "on" | "1") => Ok(true),
         Some(other) => Err(Failure::usage(format!(
@@ -263,10 +249,7 @@ fn unsupported(written: &str, kind: &str) -> Failure {
             "`authenticator` is an Okta address, which this version cannot sign in with",
             UNATTENDED,
         ),
-        _ => refused(
-            &format!("`authenticator: {written}` is not known"),
-            UNATTENDED,
-        ),
+        _ => refused(&format!("`authenticator: {written}` is not known"), UNATTENDED),
     }
 }
 
@@ -276,9 +259,7 @@ fn required_secret(field: Field<'_>, key: &str, authenticator: &str) -> Outcome<
         Failure::usage(format!(
             "`authenticator: {authenticator}` needs `{key}`, and the dbt target has none"
         ))
-        .next(format!(
-            "set `{key}` in the target, from an environment variable"
-        ))
+        .next(format!("set `{key}` in the target, from an environment variable"))
     })
 }
 
@@ -300,9 +281,8 @@ fn password(field: Field<'_>) -> Outcome<Credential> {
 }
 
 fn key_pair(field: Field<'_>) -> Outcome<Option<Secret>> {
-    let passphrase = field("private_key_passphrase")?
-        .filter(|text| !text.is_empty())
-        .map(Secret::new);
+    let passphrase =
+        field("private_key_passphrase")?.filter(|text| !text.is_empty()).map(Secret::new);
     match (field("private_key")?, field("private_key_path")?) {
         (Some(_), Some(_)) => Err(refused(
             "the dbt target has both `private_key` and `private_key_path`",

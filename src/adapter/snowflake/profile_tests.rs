@@ -5,12 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(fields: &[(&str, &str)]) -> Outcome<Settings> {
-    let base = [
-        ("account", "org-acct"),
-        ("user", "u"),
-        ("database", "d"),
-        ("schema", "s"),
-    ];
+    let base = [("account", "org-acct"), ("user", "u"), ("database", "d"), ("schema", "s")];
     let all: BTreeMap<&str, &str> = base.into_iter().chain(fields.iter().copied()).collect();
     Settings::read(&|key| {
         let value = all.get(key).filter(|value| **value != "-");
@@ -31,11 +26,7 @@ fn a_password_or_token_is_taken_as_dbt_takes_it() {
         read(&[("password", "p")]).unwrap().credential,
         Credential::Password { passcode: None, .. }
     ));
-    let pat = read(&[
-        ("authenticator", "programmatic_access_token"),
-        ("token", "t"),
-    ])
-    .unwrap();
+    let pat = read(&[("authenticator", "programmatic_access_token"), ("token", "t")]).unwrap();
     assert!(
         matches!(pat.credential, Credential::Password { password, .. } if password.expose() == "t")
     );
@@ -43,11 +34,8 @@ fn a_password_or_token_is_taken_as_dbt_takes_it() {
         let token = read(&[("authenticator", kind), ("token", "t"), ("user", "-")]).unwrap();
         assert!(matches!(token.credential, Credential::OAuth(t) if t.expose() == "t"));
     }
-    let code = read(&[
-        ("authenticator", "username_password_mfa"),
-        ("password", "p"),
-        ("passcode", "1"),
-    ]);
+    let code =
+        read(&[("authenticator", "username_password_mfa"), ("password", "p"), ("passcode", "1")]);
     assert!(code.unwrap().single_session());
 }
 
@@ -64,18 +52,11 @@ fn what_the_driver_cannot_do_is_refused_with_what_to_use_instead() {
         assert!(failure.next.unwrap().contains("private_key_path"), "{kind}");
     }
     refused(
-        &[
-            ("authenticator", "oauth"),
-            ("token", "t"),
-            ("oauth_client_id", "c"),
-        ],
+        &[("authenticator", "oauth"), ("token", "t"), ("oauth_client_id", "c")],
         "oauth_client_id",
     );
     refused(&[("authenticator", "oauth")], "needs `token`");
-    refused(
-        &[("authenticator", "snowflake_jwt"), ("password", "p")],
-        "needs a private key",
-    );
+    refused(&[("authenticator", "snowflake_jwt"), ("password", "p")], "needs a private key");
     refused(&[("authenticator", "kerberos")], "not known");
     refused(&[("token", "t")], "does not say what kind");
     refused(&[], "neither a private key");
@@ -87,27 +68,13 @@ fn what_the_driver_cannot_do_is_refused_with_what_to_use_instead() {
 fn fields_that_are_missing_or_odd_are_named() {
     refused(&[("password", "p"), ("database", "-")], "no `database`");
     refused(&[("password", "p"), ("user", " ")], "no `user`");
-    refused(
-        &[("password", "p"), ("connect_retries", "many")],
-        "`connect_retries`",
-    );
+    refused(&[("password", "p"), ("connect_retries", "many")], "`connect_retries`");
     refused(&[("password", "p"), ("port", "99999")], "`port`");
     refused(&[("password", "p"), ("protocol", "ftp")], "`protocol`");
     refused(&[("password", "p"), ("host", "https://x/y")], "`host`");
-    refused(
-        &[("password", "p"), ("client_session_keep_alive", "maybe")],
-        "not true or false",
-    );
-    for account in [
-        "https://x.snowflakecomputing.com",
-        "x.snowflakecomputing.com",
-        "a b",
-        "a/b",
-    ] {
-        refused(
-            &[("account", account), ("password", "p")],
-            "no account identifier",
-        );
+    refused(&[("password", "p"), ("client_session_keep_alive", "maybe")], "not true or false");
+    for account in ["https://x.snowflakecomputing.com", "x.snowflakecomputing.com", "a b", "a/b"] {
+        refused(&[("account", account), ("password", "p")], "no account identifier");
     }
 }
 
@@ -120,12 +87,7 @@ fn the_address_is_the_accounts_unless_the_profile_says_otherwise() {
     assert_eq!(address(&[]), None);
     assert_eq!(address(&[("host", "h.x")]).unwrap(), "https://h.x");
     assert_eq!(
-        address(&[
-            ("host", "localhost"),
-            ("port", "8085"),
-            ("protocol", "http")
-        ])
-        .unwrap(),
+        address(&[("host", "localhost"), ("port", "8085"), ("protocol", "http")]).unwrap(),
         "http://localhost:8085"
     );
     assert_eq!(

@@ -43,11 +43,7 @@ pub struct Relinked {
 impl Relinked {
     /// The query, unless something in it could not be told.
     pub fn faithful(self) -> Result<String, Vec<Doubt>> {
-        if self.doubts.is_empty() {
-            Ok(self.text)
-        } else {
-            Err(self.doubts)
-        }
+        if self.doubts.is_empty() { Ok(self.text) } else { Err(self.doubts) }
     }
 }
 
@@ -60,11 +56,7 @@ pub fn relink(query: &str, database: &Database) -> Relinked {
 /// Rewrites the references of a query.
 #[must_use]
 pub fn rewrite(query: &str, rewrite: &Rewrite) -> Relinked {
-    let unchanged = |doubts| Relinked {
-        text: query.to_owned(),
-        changed: 0,
-        doubts,
-    };
+    let unchanged = |doubts| Relinked { text: query.to_owned(), changed: 0, doubts };
     let mentions = Mentions::of(rewrite);
     if !mentions.possible_in(query) {
         return unchanged(Vec::new());
@@ -100,11 +92,7 @@ pub fn rewrite(query: &str, rewrite: &Rewrite) -> Relinked {
         }
     }
     work.doubts.sort_by_key(|doubt| (doubt.line, doubt.column));
-    Relinked {
-        text: apply(query, work.edits),
-        changed: work.changed,
-        doubts: work.doubts,
-    }
+    Relinked { text: apply(query, work.edits), changed: work.changed, doubts: work.doubts }
 }
 
 /// How a name begins.
@@ -154,9 +142,7 @@ impl Work<'_> {
             }
             Rewrite::DropSchema(path) | Rewrite::ReplaceSchema(path, _) => {
                 if first == path.database.as_str()
-                    && values
-                        .get(1)
-                        .is_some_and(|second| second == path.schema.as_str())
+                    && values.get(1).is_some_and(|second| second == path.schema.as_str())
                     && values.len() > 2
                 {
                     return Some(Head::Database);
@@ -193,17 +179,12 @@ impl Work<'_> {
                         drop.extend([second, span(name.dots[1])]);
                     }
                     (Rewrite::ReplaceSchema(_, to), head) => {
-                        let schema = if head == Head::Database {
-                            second
-                        } else {
-                            first
-                        };
+                        let schema = if head == Head::Database { second } else { first };
                         drop.clear();
                         self.edits.push((schema, to.quoted()));
                     }
                 }
-                self.edits
-                    .extend(drop.into_iter().map(|span| (span, String::new())));
+                self.edits.extend(drop.into_iter().map(|span| (span, String::new())));
             }
         }
     }
@@ -224,10 +205,7 @@ impl Work<'_> {
     fn words(&self, name: &Name) -> String {
         let last = name.parts.iter().chain(&name.dots).max().copied();
         let last = last.unwrap_or(name.parts[0]);
-        self.tokens[name.parts[0]..=last]
-            .iter()
-            .map(|token| token.text)
-            .collect()
+        self.tokens[name.parts[0]..=last].iter().map(|token| token.text).collect()
     }
 
     fn verdict(&self, name: &Name, head: Head) -> Verdict {
@@ -251,13 +229,7 @@ impl Work<'_> {
     fn table(&self, name: &Name, head: Head) -> Verdict {
         let object = &name.values[head.parts() - 1];
         let drops = matches!(self.rewrite, Rewrite::DropSchema(_));
-        if drops
-            && self
-                .scan
-                .names
-                .iter()
-                .any(|cte| cte.is_cte && cte.values[0] == *object)
-        {
+        if drops && self.scan.names.iter().any(|cte| cte.is_cte && cte.values[0] == *object) {
             return Verdict::Doubt(Why::HiddenByCte);
         }
         Verdict::Rewrite
@@ -313,14 +285,11 @@ impl Work<'_> {
 
     /// Whether an alias, CTE, column or unaliased table of this query has this name.
     fn is_shadowed(&self, word: &str) -> bool {
-        self.scan
-            .names
-            .iter()
-            .any(|name| match name.values.as_slice() {
-                [only] => only == word,
-                [.., last] => name.place == Place::Table && last == word,
-                [] => false,
-            })
+        self.scan.names.iter().any(|name| match name.values.as_slice() {
+            [only] => only == word,
+            [.., last] => name.place == Place::Table && last == word,
+            [] => false,
+        })
     }
 
     /// A stage's name stands inside one token.

@@ -18,11 +18,7 @@ fn changes(query: &str, wanted: &str) {
     let relinked = relink(query, &database("prod"));
     assert_eq!(relinked.doubts, [], "{query}");
     assert_eq!(relinked.text, wanted);
-    assert_eq!(
-        relink(wanted, &database("prod")).text,
-        wanted,
-        "a second time"
-    );
+    assert_eq!(relink(wanted, &database("prod")).text, wanted, "a second time");
 }
 
 #[track_caller]
@@ -45,10 +41,7 @@ fn tables_lose_their_database_however_it_is_written() {
         "select * from PROD.S.T x join \"PROD\".\"S\".\"t\" y on x.a=y.a",
         "select * from S.T x join \"S\".\"t\" y on x.a=y.a",
     );
-    changes(
-        "select 1 from prod /* a.b */ . s -- c\n.t",
-        "select 1 from  /* a.b */  s -- c\n.t",
-    );
+    changes("select 1 from prod /* a.b */ . s -- c\n.t", "select 1 from  /* a.b */  s -- c\n.t");
     changes(
         "select 1 from a.b.c, Prod.s.t as t, lateral flatten(t.x) f",
         "select 1 from a.b.c, s.t as t, lateral flatten(t.x) f",
@@ -58,14 +51,8 @@ fn tables_lose_their_database_however_it_is_written() {
         "select 1 from (s.t join (s.u cross join s.v))",
     );
     changes("select * from\"PROD\".s.t", "select * from s.t");
-    changes(
-        "select * from table(prod.s.f(1)), prod.s.t",
-        "select * from table(s.f(1)), s.t",
-    );
-    changes(
-        "select $1 from @prod.s.st/p//q",
-        "select $1 from @s.st/p//q",
-    );
+    changes("select * from table(prod.s.f(1)), prod.s.t", "select * from table(s.f(1)), s.t");
+    changes("select $1 from @prod.s.st/p//q", "select $1 from @s.st/p//q");
 }
 
 #[test]
@@ -76,14 +63,8 @@ fn names_of_other_databases_and_cases_stay() {
 
 #[test]
 fn columns_follow_their_tables_and_functions_and_sequences_too() {
-    changes(
-        "select prod.s.t.a, prod.s.t.* from prod.s.t",
-        "select s.t.a, s.t.* from s.t",
-    );
-    changes(
-        "select prod.s.f(1), prod.s.q.nextval from x",
-        "select s.f(1), s.q.nextval from x",
-    );
+    changes("select prod.s.t.a, prod.s.t.* from prod.s.t", "select s.t.a, s.t.* from s.t");
+    changes("select prod.s.f(1), prod.s.q.nextval from x", "select s.f(1), s.q.nextval from x");
 }
 
 #[test]
@@ -93,10 +74,7 @@ fn every_clause_that_names_a_table_is_known() {
             "select {'a': prod.s.f(1), 'b': [prod.s.g(2)]} from x",
             "select {'a': s.f(1), 'b': [s.g(2)]} from x",
         ),
-        (
-            "select transform(a, x -> prod.s.f(x)) from x",
-            "select transform(a, x -> s.f(x)) from x",
-        ),
+        ("select transform(a, x -> prod.s.f(x)) from x", "select transform(a, x -> s.f(x)) from x"),
         (
             "select trim(leading '0' from x), prod.s.t.a:b.c::string from prod.s.t",
             "select trim(leading '0' from x), s.t.a:b.c::string from s.t",
@@ -169,10 +147,7 @@ fn texts_and_comments_are_never_changed() {
 fn from_is_not_always_the_clause() {
     doubts("select extract(day from prod.s.t) from x", &Why::Ambiguous);
     doubts("select a is distinct from prod.s.t from x", &Why::Ambiguous);
-    doubts(
-        "select a is not distinct from prod.s.t from x",
-        &Why::Ambiguous,
-    );
+    doubts("select a is not distinct from prod.s.t from x", &Why::Ambiguous);
     doubts("select * from x order by a, prod.s.t", &Why::Ambiguous);
     doubts("select * from values (1), (prod.s.t)", &Why::Ambiguous);
 }
@@ -235,10 +210,7 @@ fn a_schema_is_dropped_inside_itself_and_replaced_across() {
     assert_eq!(relinked.text, wanted);
     let hidden = dropped("with t as (select * from prod.s__build_r2.t) select * from t");
     assert_eq!(hidden.doubts[0].why, Why::HiddenByCte);
-    assert_eq!(
-        dropped("select prod.s__build_r2.f(1)").doubts[0].why,
-        Why::Function
-    );
+    assert_eq!(dropped("select prod.s__build_r2.f(1)").doubts[0].why, Why::Function);
 
     let replace = Rewrite::ReplaceSchema(schema("prod.s__build_r2"), schema("prod.s").schema);
     let replaced = rewrite(
@@ -272,12 +244,7 @@ fn gap() -> impl Strategy<Value = String> {
 fn table() -> impl Strategy<Value = Piece> {
     let ours = prop_oneof![Just("prod"), Just("PROD"), Just("Prod"), Just("\"PROD\"")];
     let schema = prop_oneof![Just("s"), Just("\"s.x\""), Just("prod"), Just("\"PROD\"")];
-    let object = prop_oneof![
-        Just("t"),
-        Just("\"t \"\"q\""),
-        Just("orders"),
-        Just("from_x")
-    ];
+    let object = prop_oneof![Just("t"), Just("\"t \"\"q\""), Just("orders"), Just("from_x")];
     let parts = (ours, schema, object, prop::collection::vec(gap(), 4));
     prop_oneof![
         3 => parts.prop_map(|(db, schema, object, gaps)| {

@@ -59,14 +59,8 @@ impl fmt::Display for Difference {
 /// Privileges that tables and views share (`/user-guide/security-access-control-privileges`), so
 /// that they survive a model that changed its materialization.
 const SHARED: [&str; 2] = ["SELECT", "REFERENCES"];
-const RELATIONS: [&str; 6] = [
-    "TABLE",
-    "VIEW",
-    "MATERIALIZED VIEW",
-    "DYNAMIC TABLE",
-    "EXTERNAL TABLE",
-    "ICEBERG TABLE",
-];
+const RELATIONS: [&str; 6] =
+    ["TABLE", "VIEW", "MATERIALIZED VIEW", "DYNAMIC TABLE", "EXTERNAL TABLE", "ICEBERG TABLE"];
 
 /// The grants that the candidate ought to have: those on objects that changed their kind are on
 /// the new kind, those on objects that are gone are left out.
@@ -79,9 +73,7 @@ pub fn expected(from: &Grants, target: &Target<'_>) -> (Grants, Replay) {
             if target.leave_shares {
                 notes.gone.push(grant.to_string());
             } else {
-                notes
-                    .refused
-                    .push(format!("{grant}: a share stays on the old object"));
+                notes.refused.push(format!("{grant}: a share stays on the old object"));
             }
             continue;
         }
@@ -133,16 +125,12 @@ pub fn replay(from: &Grants, to: &Grants, target: &Target<'_>) -> Replay {
         match (statement, give.is_some()) {
             (Some(statement), true) => grants.push((order(&grant.on), statement)),
             (Some(statement), false) => revokes.push(statement),
-            (None, _) => replay
-                .refused
-                .push(format!("{difference}: it cannot be granted by SQL")),
+            (None, _) => replay.refused.push(format!("{difference}: it cannot be granted by SQL")),
         }
     }
     grants.sort();
     replay.statements = revokes;
-    replay
-        .statements
-        .extend(grants.into_iter().map(|(_, statement)| statement));
+    replay.statements.extend(grants.into_iter().map(|(_, statement)| statement));
     replay
 }
 
@@ -179,10 +167,7 @@ fn granting(grant: &Grant, option: bool, container: &Container) -> Option<String
     // Neither ownership nor an inherited grant can be passed on by this clause.
     let option = option && inherited.is_empty() && grant.privilege != "OWNERSHIP";
     let option = if option { " WITH GRANT OPTION" } else { "" };
-    Some(format!(
-        "GRANT {inherited}{} ON {what} TO {to}{option}",
-        grant.privilege
-    ))
+    Some(format!("GRANT {inherited}{} ON {what} TO {to}{option}", grant.privilege))
 }
 
 fn revoking(grant: &Grant, option_only: bool, container: &Container) -> Option<String> {
@@ -190,10 +175,7 @@ fn revoking(grant: &Grant, option_only: bool, container: &Container) -> Option<S
     let from = recipient(&grant.to, container)?;
     let only = if option_only { "GRANT OPTION FOR " } else { "" };
     let inherited = inherited(&grant.on);
-    Some(format!(
-        "REVOKE {only}{inherited}{} ON {what} FROM {from}",
-        grant.privilege
-    ))
+    Some(format!("REVOKE {only}{inherited}{} ON {what} FROM {from}", grant.privilege))
 }
 
 fn inherited(on: &On) -> &'static str {
@@ -206,18 +188,10 @@ fn inherited(on: &On) -> &'static str {
 fn securable(on: &On, container: &Container) -> Option<String> {
     Some(match on {
         On::Object { name, .. } if name.is_empty() => container.sql(),
-        On::Object {
-            kind,
-            name,
-            arguments,
-        } => {
+        On::Object { kind, name, arguments } => {
             let arguments = arguments.as_ref().map(|types| format!("({types})"));
             let kind = word(kind)?;
-            format!(
-                "{kind} {}{}",
-                container.full(name),
-                arguments.unwrap_or_default()
-            )
+            format!("{kind} {}{}", container.full(name), arguments.unwrap_or_default())
         }
         On::Future { kind, within } => {
             format!("FUTURE {} IN {}", plural(kind)?, place(within, container))
@@ -229,11 +203,7 @@ fn securable(on: &On, container: &Container) -> Option<String> {
 }
 
 fn place(within: &[Ident], container: &Container) -> String {
-    if within.is_empty() {
-        container.sql()
-    } else {
-        format!("SCHEMA {}", container.full(within))
-    }
+    if within.is_empty() { container.sql() } else { format!("SCHEMA {}", container.full(within)) }
 }
 
 /// A kind that is words and nothing else: it is written into SQL as it was printed.
@@ -254,11 +224,7 @@ fn recipient(to: &Grantee, container: &Container) -> Option<String> {
     Some(match to {
         Grantee::Role(name) => format!("ROLE {}", name.quoted()),
         Grantee::DatabaseRole(name) => {
-            format!(
-                "DATABASE ROLE {}.{}",
-                container.database().quoted(),
-                name.quoted()
-            )
+            format!("DATABASE ROLE {}.{}", container.database().quoted(), name.quoted())
         }
         Grantee::User(name) => format!("USER {}", name.quoted()),
         Grantee::Application(name) => format!("APPLICATION {}", name.quoted()),

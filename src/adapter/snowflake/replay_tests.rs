@@ -21,11 +21,7 @@ fn object(kind: &str, name: &[&str]) -> On {
 
 fn grants(all: &[(&str, On, Grantee, bool)]) -> Grants {
     let one = |(privilege, on, to, option): &(&str, On, Grantee, bool)| {
-        let grant = Grant {
-            on: on.clone(),
-            to: to.clone(),
-            privilege: (*privilege).to_owned(),
-        };
+        let grant = Grant { on: on.clone(), to: to.clone(), privilege: (*privilege).to_owned() };
         (grant, *option)
     };
     Grants(all.iter().map(one).collect())
@@ -54,51 +50,19 @@ fn what_is_missing_is_granted_and_what_is_too_much_revoked() {
     let within = |name: &str| vec![ident(name)];
     let from = grants(&[
         ("USAGE", object("DATABASE", &[]), role("R"), false),
+        ("SELECT", object("TABLE", &["S", "my t\"x"]), Grantee::DatabaseRole(ident("DR")), true),
         (
             "SELECT",
-            object("TABLE", &["S", "my t\"x"]),
-            Grantee::DatabaseRole(ident("DR")),
-            true,
-        ),
-        (
-            "SELECT",
-            On::Future {
-                kind: "FILE FORMAT".into(),
-                within: within("S"),
-            },
+            On::Future { kind: "FILE FORMAT".into(), within: within("S") },
             role("low"),
             false,
         ),
-        (
-            "OWNERSHIP",
-            On::Future {
-                kind: "TABLE".into(),
-                within: vec![],
-            },
-            role("R"),
-            true,
-        ),
-        (
-            "SELECT",
-            On::Inherited {
-                kind: "TABLE".into(),
-                within: vec![],
-            },
-            role("R"),
-            true,
-        ),
-        (
-            "USAGE",
-            object("SCHEMA", &["S"]),
-            Grantee::User(ident("U")),
-            false,
-        ),
+        ("OWNERSHIP", On::Future { kind: "TABLE".into(), within: vec![] }, role("R"), true),
+        ("SELECT", On::Inherited { kind: "TABLE".into(), within: vec![] }, role("R"), true),
+        ("USAGE", object("SCHEMA", &["S"]), Grantee::User(ident("U")), false),
         (
             "APPLY",
-            On::Future {
-                kind: "MASKING POLICY".into(),
-                within: vec![],
-            },
+            On::Future { kind: "MASKING POLICY".into(), within: vec![] },
             Grantee::Application(ident("A")),
             false,
         ),
@@ -126,18 +90,8 @@ fn what_is_missing_is_granted_and_what_is_too_much_revoked() {
 #[test]
 fn a_model_that_became_a_view_keeps_what_views_have() {
     let from = grants(&[
-        (
-            "SELECT",
-            object("TABLE", &["S", "CHANGED"]),
-            role("R"),
-            false,
-        ),
-        (
-            "INSERT",
-            object("TABLE", &["S", "CHANGED"]),
-            role("R"),
-            false,
-        ),
+        ("SELECT", object("TABLE", &["S", "CHANGED"]), role("R"), false),
+        ("INSERT", object("TABLE", &["S", "CHANGED"]), role("R"), false),
         ("SELECT", object("TABLE", &["S", "GONE"]), role("R"), false),
     ]);
     let replay = run(&from, &Grants::default());
@@ -145,22 +99,14 @@ fn a_model_that_became_a_view_keeps_what_views_have() {
         replay.statements,
         ["GRANT SELECT ON VIEW \"P__BUILD_R2\".\"S\".\"CHANGED\" TO ROLE \"R\""]
     );
-    assert_eq!(
-        replay.refused,
-        ["INSERT on table S.CHANGED to role R: it is a view now"]
-    );
+    assert_eq!(replay.refused, ["INSERT on table S.CHANGED to role R: it is a view now"]);
     assert_eq!(replay.gone, ["SELECT on table S.GONE to role R"]);
 }
 
 #[test]
 fn shares_and_grantees_of_no_known_kind_stop_it() {
     let from = grants(&[
-        (
-            "SELECT",
-            object("TABLE", &["S", "T"]),
-            Grantee::Share("ACC.SH".into()),
-            false,
-        ),
+        ("SELECT", object("TABLE", &["S", "T"]), Grantee::Share("ACC.SH".into()), false),
         (
             "USAGE",
             object("DATABASE", &[]),
@@ -176,16 +122,8 @@ fn shares_and_grantees_of_no_known_kind_stop_it() {
 
 #[test]
 fn only_the_owner_of_a_managed_schema_grants_in_it() {
-    let managed = |managed| Management {
-        managed,
-        owner: ident("OWNER"),
-    };
-    assert!(
-        managed(true)
-            .hindrance(&ident("R"), false)
-            .unwrap()
-            .contains("OWNER")
-    );
+    let managed = |managed| Management { managed, owner: ident("OWNER") };
+    assert!(managed(true).hindrance(&ident("R"), false).unwrap().contains("OWNER"));
     assert_eq!(managed(true).hindrance(&ident("OWNER"), false), None);
     assert_eq!(managed(true).hindrance(&ident("R"), true), None);
     assert_eq!(managed(false).hindrance(&ident("R"), false), None);
@@ -196,37 +134,15 @@ fn some_grants() -> impl Strategy<Value = Grants> {
         Just(object("DATABASE", &[])),
         Just(object("SCHEMA", &["S"])),
         Just(object("TABLE", &["S", "T"])),
-        Just(On::Future {
-            kind: "VIEW".into(),
-            within: vec![]
-        }),
-        Just(On::Inherited {
-            kind: "TABLE".into(),
-            within: vec![ident("S")]
-        }),
+        Just(On::Future { kind: "VIEW".into(), within: vec![] }),
+        Just(On::Inherited { kind: "TABLE".into(), within: vec![ident("S")] }),
     ];
-    let to = prop_oneof![
-        Just(role("A")),
-        Just(role("b")),
-        Just(Grantee::DatabaseRole(ident("D")))
-    ];
-    let grant = (
-        on,
-        to,
-        prop_oneof![Just("USAGE"), Just("SELECT")],
-        any::<bool>(),
-    );
+    let to = prop_oneof![Just(role("A")), Just(role("b")), Just(Grantee::DatabaseRole(ident("D")))];
+    let grant = (on, to, prop_oneof![Just("USAGE"), Just("SELECT")], any::<bool>());
     prop::collection::vec(grant, 0..8).prop_map(|all| {
         let all = all.into_iter().map(|(on, to, privilege, option)| {
             let option = option && !matches!(on, On::Inherited { .. });
-            (
-                Grant {
-                    on,
-                    to,
-                    privilege: privilege.to_owned(),
-                },
-                option,
-            )
+            (Grant { on, to, privilege: privilege.to_owned() }, option)
         });
         Grants(all.collect())
     })

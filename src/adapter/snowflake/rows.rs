@@ -24,8 +24,7 @@ pub async fn collect(mut cursor: ResultCursor, limit: usize) -> Result<Rows> {
                 break;
             }
             let (_, values) = row?.into_parts();
-            rows.rows
-                .push(values.into_vec().into_iter().map(text).collect());
+            rows.rows.push(values.into_vec().into_iter().map(text).collect());
         }
     }
     Ok(rows)

@@ -108,33 +108,15 @@ const ENDS_FROM: [&str; 16] = [
 
 /// Functions whose texts are names of objects, besides every `SYSTEM$…`
 /// (`/sql-reference/identifier-literal`, `/sql-reference/literals-table`, `/sql-reference/functions/get_ddl`).
-const TAKE_NAMES: [&str; 6] = [
-    "IDENTIFIER",
-    "TABLE",
-    "GET_DDL",
-    "TO_QUERY",
-    "GET_OBJECT_REFERENCES",
-    "GET_LINEAGE",
-];
+const TAKE_NAMES: [&str; 6] =
+    ["IDENTIFIER", "TABLE", "GET_DDL", "TO_QUERY", "GET_OBJECT_REFERENCES", "GET_LINEAGE"];
 
 /// Scans the tokens of a query.
 #[must_use]
 pub fn scan(tokens: &[Token<'_>]) -> Scan {
-    let solid = (0..tokens.len())
-        .filter(|at| !tokens[*at].is_trivia())
-        .collect();
-    let top = Frame {
-        select: false,
-        from: From::Out,
-        single: false,
-        names: false,
-    };
-    let mut scanner = Scanner {
-        tokens,
-        solid,
-        frames: vec![top],
-        scan: Scan::default(),
-    };
+    let solid = (0..tokens.len()).filter(|at| !tokens[*at].is_trivia()).collect();
+    let top = Frame { select: false, from: From::Out, single: false, names: false };
+    let mut scanner = Scanner { tokens, solid, frames: vec![top], scan: Scan::default() };
     let mut at = 0;
     while at < scanner.solid.len() {
         at += scanner.step(at);
@@ -165,10 +147,7 @@ impl<'a> Scanner<'a> {
         match token.kind {
             Kind::Text | Kind::Dollar => {
                 let names = self.frame().names;
-                self.scan.literals.push(Literal {
-                    token: index,
-                    names,
-                });
+                self.scan.literals.push(Literal { token: index, names });
                 self.used();
             }
             Kind::Stage => {
@@ -220,20 +199,11 @@ impl<'a> Scanner<'a> {
         let outer = self.frame();
         // A text given to a function inside TABLE(…) is that function's business.
         let names = takes_names || (outer.names && !outer.single);
-        let from = if is_table || outer.from == From::Expect {
-            From::Expect
-        } else {
-            From::Out
-        };
+        let from = if is_table || outer.from == From::Expect { From::Expect } else { From::Out };
         if outer.from == From::Expect {
             outer.from = From::After;
         }
-        self.frames.push(Frame {
-            select: false,
-            from,
-            single: is_table,
-            names,
-        });
+        self.frames.push(Frame { select: false, from, single: is_table, names });
     }
 
     /// A keyword, or a name with its dots.
@@ -246,10 +216,7 @@ impl<'a> Scanner<'a> {
             is_cte: false,
         };
         let mut taken = 1;
-        while self
-            .token(at + taken)
-            .is_some_and(|token| token.is_mark("."))
-        {
+        while self.token(at + taken).is_some_and(|token| token.is_mark(".")) {
             name.dots.push(self.solid[at + taken]);
             taken += 1;
             match self.token(at + taken) {
@@ -299,9 +266,7 @@ impl<'a> Scanner<'a> {
                 return Place::Type;
             }
         }
-        let is_call = self
-            .token(at + taken)
-            .is_some_and(|token| token.is_mark("("));
+        let is_call = self.token(at + taken).is_some_and(|token| token.is_mark("("));
         if self.frame().from == From::Expect && !is_call {
             Place::Table
         } else if is_call {
@@ -318,9 +283,7 @@ impl<'a> Scanner<'a> {
         };
         let word = token.text.to_ascii_uppercase();
         let distinct = self.before(at, 1).is_some_and(|token| token.is("DISTINCT"))
-            && self
-                .before(at, 2)
-                .is_some_and(|token| token.is("IS") || token.is("NOT"));
+            && self.before(at, 2).is_some_and(|token| token.is("IS") || token.is("NOT"));
         let behind_value = self
             .before(at, 1)
             .is_some_and(|token| token.is_mark(".") || token.is_mark(":") || token.is_mark("::"));

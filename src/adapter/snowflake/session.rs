@@ -50,10 +50,7 @@ struct Inner {
 enum First {
     Untried,
     Accepted,
-    Refused {
-        message: String,
-        next: Option<String>,
-    },
+    Refused { message: String, next: Option<String> },
 }
 
 /// An open session and the tag it has.
@@ -81,9 +78,7 @@ impl Sessions {
             first: AsyncMutex::new(First::Untried),
             connector: Connector::new(settings, limits)?,
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Runs a statement that changes nothing, again if the network fails.
@@ -153,9 +148,7 @@ impl Sessions {
 }
 
 fn not_sent() -> PortError {
-    PortError::Refused(Failure::stopped(
-        "not sent, because a statement before it failed",
-    ))
+    PortError::Refused(Failure::stopped("not sent, because a statement before it failed"))
 }
 
 /// The answers to statements that belong together as one: a batch of which some were done is not
@@ -200,17 +193,12 @@ impl Inner {
                 // Whoever waited longer than the server lets a statement run waits in vain.
                 End::Failed(error) if words::is_passing(&error) && !error.is_timeout() => error,
                 End::Failed(error) => {
-                    return Err(PortError::Refused(words::refusal(
-                        &error,
-                        &self.connector.who,
-                    )));
+                    return Err(PortError::Refused(words::refusal(&error, &self.connector.who)));
                 }
             };
             if attempt >= self.connector.limits.attempts {
-                let what = format!(
-                    "Snowflake did not answer {attempt} times: {}",
-                    words::chain(&error)
-                );
+                let what =
+                    format!("Snowflake did not answer {attempt} times: {}", words::chain(&error));
                 return Err(PortError::Refused(Failure::stopped(what)));
             }
             self.connector.back_off(attempt).await;
@@ -280,10 +268,7 @@ impl Inner {
     }
 
     async fn opened(&self, tag: &Tag) -> Outcome<Open> {
-        Ok(Open {
-            session: self.connector.sign_in(tag).await?,
-            tag: tag.clone(),
-        })
+        Ok(Open { session: self.connector.sign_in(tag).await?, tag: tag.clone() })
     }
 
     /// Signs in. Nothing has been sent yet, so every failure is a refusal.
@@ -304,10 +289,8 @@ impl Inner {
                 Ok(open)
             }
             Err(failure) => {
-                *first = First::Refused {
-                    message: failure.message.clone(),
-                    next: failure.next.clone(),
-                };
+                *first =
+                    First::Refused { message: failure.message.clone(), next: failure.next.clone() };
                 Err(failure.into())
             }
         }

@@ -42,11 +42,7 @@ fn serve(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> (u16, Log) {
                     }
                 };
                 let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
-                let _ = write!(
-                    stream,
-                    "{head}\r\ncontent-length: {}\r\n\r\n{body}",
-                    body.len()
-                );
+                let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
             });
         }
     });
@@ -64,8 +60,7 @@ fn request(stream: &mut TcpStream) -> String {
         };
         let length = head.lines().find_map(|line| {
             let (key, value) = line.split_once(": ")?;
-            key.eq_ignore_ascii_case("content-length")
-                .then(|| value.parse::<usize>().unwrap())
+            key.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().unwrap())
         });
         if body.len() < length.unwrap_or(0) {
             continue;
@@ -93,19 +88,14 @@ fn one() -> String {
 }
 
 fn error(code: &str, message: &str) -> Reply {
-    Reply::Json(format!(
-        r#"{{"success":false,"code":"{code}","message":"{message}","data":null}}"#
-    ))
+    Reply::Json(format!(r#"{{"success":false,"code":"{code}","message":"{message}","data":null}}"#))
 }
 
 fn pool(port: u16) -> Sessions {
     let settings = Settings {
         account: "acct".to_owned(),
         user: "u".to_owned(),
-        credential: Credential::Password {
-            password: Secret::new("hunter2"),
-            passcode: None,
-        },
+        credential: Credential::Password { password: Secret::new("hunter2"), passcode: None },
         role: Some("R".to_owned()),
         warehouse: Some("W".to_owned()),
         database: "d".to_owned(),
@@ -117,11 +107,7 @@ fn pool(port: u16) -> Sessions {
         connect_timeout: None,
         keep_alive: false,
     };
-    let limits = Limits {
-        sessions: 3,
-        pause: Duration::from_millis(1),
-        ..Limits::default()
-    };
+    let limits = Limits { sessions: 3, pause: Duration::from_millis(1), ..Limits::default() };
     Sessions::new(settings, limits).unwrap()
 }
 
@@ -176,20 +162,8 @@ async fn a_read_is_asked_again_and_a_write_never() {
     pool.read(&tag("x"), "select 1").await.unwrap();
     let lost = pool.write(&tag("x"), "alter swap").await.unwrap_err();
     assert!(matches!(lost, PortError::Unknown(_)), "{lost}");
-    assert_eq!(
-        logged(&log)
-            .iter()
-            .filter(|what| *what == "select 1")
-            .count(),
-        3
-    );
-    assert_eq!(
-        logged(&log)
-            .iter()
-            .filter(|what| *what == "alter swap")
-            .count(),
-        1
-    );
+    assert_eq!(logged(&log).iter().filter(|what| *what == "select 1").count(), 3);
+    assert_eq!(logged(&log).iter().filter(|what| *what == "alter swap").count(), 1);
 }
 
 #[tokio::test]
@@ -207,12 +181,8 @@ async fn a_session_that_was_gone_before_the_statement_is_opened_again() {
 
 #[tokio::test]
 async fn a_wrong_password_is_tried_once_and_never_printed() {
-    let (port, log) = serve(|_| {
-        error(
-            "390100",
-            "Incorrect username or password was specified: hunter2",
-        )
-    });
+    let (port, log) =
+        serve(|_| error("390100", "Incorrect username or password was specified: hunter2"));
     let pool = pool(port);
     let statements = (0..6).map(|n| format!("select {n}")).collect();
     let failure = match pool.read_all(&tag("x"), statements).await.unwrap_err() {
@@ -220,10 +190,7 @@ async fn a_wrong_password_is_tried_once_and_never_printed() {
         PortError::Unknown(error) => panic!("{error}"),
     };
     assert_eq!(failure.kind, Kind::Usage);
-    assert!(
-        failure.message.contains("user u cannot sign in"),
-        "{failure}"
-    );
+    assert!(failure.message.contains("user u cannot sign in"), "{failure}");
     assert!(!format!("{failure} {failure:?}").contains("hunter2"));
     assert_eq!(logged(&log).len(), 1);
 }
@@ -232,10 +199,7 @@ async fn a_wrong_password_is_tried_once_and_never_printed() {
 async fn what_the_server_answered_is_a_refusal_unless_it_ran() {
     let (port, _) = serve(|what| match what {
         what if what.starts_with("login") => login(),
-        "no warehouse" => error(
-            "000606",
-            "No active warehouse selected in the current session.",
-        ),
+        "no warehouse" => error("000606", "No active warehouse selected in the current session."),
         "cancelled" => error("000604", "SQL execution canceled"),
         _ => error(
             "002003",
@@ -245,18 +209,10 @@ async fn what_the_server_answered_is_a_refusal_unless_it_ran() {
     let pool = pool(port);
     let warehouse = pool.write(&tag("x"), "no warehouse").await.unwrap_err();
     assert!(matches!(&warehouse, PortError::Refused(failure) if failure.kind == Kind::Usage));
-    assert!(
-        warehouse
-            .to_string()
-            .contains("warehouse W does not exist, or role R"),
-        "{warehouse}"
-    );
+    assert!(warehouse.to_string().contains("warehouse W does not exist, or role R"), "{warehouse}");
     let missing = pool.write(&tag("x"), "alter database x").await.unwrap_err();
     assert!(matches!(missing, PortError::Refused(_)));
-    assert!(
-        missing.to_string().contains("(Snowflake 002003)"),
-        "{missing}"
-    );
+    assert!(missing.to_string().contains("(Snowflake 002003)"), "{missing}");
     for statement in ["cancelled", "execute immediate $$ begin … end $$"] {
         let ran = pool.write(&tag("x"), statement).await.unwrap_err();
         assert!(matches!(ran, PortError::Unknown(_)), "{statement}: {ran}");
@@ -280,13 +236,7 @@ async fn no_more_statements_run_at_once_than_there_are_sessions() {
     let rows = whole(pool(port).run_all(&tag("x"), statements).await).unwrap();
     assert_eq!(rows.len(), 12);
     assert_eq!(most.load(Ordering::SeqCst), 3);
-    assert!(
-        logged(&log)
-            .iter()
-            .filter(|what| what.starts_with("login"))
-            .count()
-            <= 3
-    );
+    assert!(logged(&log).iter().filter(|what| what.starts_with("login")).count() <= 3);
 }
 
 #[tokio::test]
@@ -300,10 +250,7 @@ async fn a_batch_that_was_done_in_part_is_not_refused() {
     let statements = (0..9).map(|n| format!("grant {n}")).collect();
     let error = whole(pool.run_all(&tag("x"), statements).await).unwrap_err();
     assert!(matches!(&error, PortError::Unknown(_)));
-    assert!(
-        error.to_string().contains("of 9 statements were done"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("of 9 statements were done"), "{error}");
     let refused = whole(pool.run_all(&tag("x"), vec!["grant 3".to_owned()]).await).unwrap_err();
     assert!(matches!(refused, PortError::Refused(_)));
 }
@@ -318,11 +265,7 @@ async fn a_caller_that_goes_away_cancels_its_statement_on_the_server() {
     let pool = pool(port);
     let tag = tag("x");
     let waiting = pool.write(&tag, "create database clone");
-    assert!(
-        tokio::time::timeout(Duration::from_millis(500), waiting)
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(500), waiting).await.is_err());
     for _ in 0..100 {
         if logged(&log).contains(&"abort".to_owned()) {
             return;

@@ -97,11 +97,7 @@ pub fn tokens(text: &str) -> Result<Vec<Token<'_>>, Unreadable> {
     while at < text.len() {
         let rest = &text[at..];
         let (kind, length) = next(rest).map_err(|what| Unreadable { at, what })?;
-        found.push(Token {
-            kind,
-            text: &rest[..length],
-            at,
-        });
+        found.push(Token { kind, text: &rest[..length], at });
         at += length;
     }
     Ok(found)
@@ -124,10 +120,9 @@ fn next(rest: &str) -> Result<(Kind, usize), &'static str> {
             let end = end.ok_or("a text in dollar quotes is never closed")?;
             (Kind::Dollar, end + 4)
         }
-        ('$', Some(c)) if c.is_alphanumeric() || c == '_' => (
-            Kind::Variable,
-            1 + run(&rest[1..], |c| goes_on(c) && c != '$'),
-        ),
+        ('$', Some(c)) if c.is_alphanumeric() || c == '_' => {
+            (Kind::Variable, 1 + run(&rest[1..], |c| goes_on(c) && c != '$'))
+        }
         ('@', Some(c)) if begins(c) || matches!(c, '"' | '~' | '%') => (Kind::Stage, stage(rest)?),
         (c, _) if begins(c) => {
             let length = run(rest, goes_on);
@@ -254,10 +249,7 @@ mod tests {
 
     #[test]
     fn texts_end_where_snowflake_ends_them() {
-        assert_eq!(
-            cut(r"'a''b\'c' x"),
-            [(Kind::Text, r"'a''b\'c'"), (Kind::Word, "x")]
-        );
+        assert_eq!(cut(r"'a''b\'c' x"), [(Kind::Text, r"'a''b\'c'"), (Kind::Word, "x")]);
         assert_eq!(cut(r"'\\' x"), [(Kind::Text, r"'\\'"), (Kind::Word, "x")]);
         assert_eq!(
             cut("$$it's $ -- \"$$x"),
@@ -265,11 +257,7 @@ mod tests {
         );
         assert_eq!(
             cut("\"a\"\"b\".c"),
-            [
-                (Kind::Quoted, "\"a\"\"b\""),
-                (Kind::Mark, "."),
-                (Kind::Word, "c")
-            ]
+            [(Kind::Quoted, "\"a\"\"b\""), (Kind::Mark, "."), (Kind::Word, "c")]
         );
     }
 
@@ -320,24 +308,12 @@ mod tests {
                 (Kind::Word, "x"),
             ]
         );
-        assert_eq!(
-            cut("@~/x @%t"),
-            [(Kind::Stage, "@~/x"), (Kind::Stage, "@%t")]
-        );
+        assert_eq!(cut("@~/x @%t"), [(Kind::Stage, "@~/x"), (Kind::Stage, "@%t")]);
     }
 
     #[test]
     fn what_is_not_closed_or_has_two_readings_is_unreadable() {
-        for wrong in [
-            "'a",
-            "\"a",
-            "$$a",
-            "/* a",
-            "/* /* */",
-            r"'a\'",
-            "as$$x$$",
-            "-- a\rb\n",
-        ] {
+        for wrong in ["'a", "\"a", "$$a", "/* a", "/* /* */", r"'a\'", "as$$x$$", "-- a\rb\n"] {
             assert!(tokens(wrong).is_err(), "{wrong}");
         }
     }

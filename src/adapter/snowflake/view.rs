@@ -53,16 +53,11 @@ pub fn recreate(ddl: &str, place: &ObjectPath, how: &Rewrite) -> Result<Recreate
     let relinked = rewrite(&ddl[view.query.clone()], how);
     if !relinked.doubts.is_empty() {
         let doubts = relinked.doubts.into_iter();
-        return Err(doubts
-            .map(|doubt| doubt.within(ddl, view.query.start))
-            .collect());
+        return Err(doubts.map(|doubt| doubt.within(ddl, view.query.start)).collect());
     }
     let secure = if view.secure { "SECURE " } else { "" };
     let recursive = if view.recursive { "RECURSIVE " } else { "" };
-    let head = format!(
-        "CREATE OR REPLACE {secure}{recursive}VIEW {}",
-        place.quoted()
-    );
+    let head = format!("CREATE OR REPLACE {secure}{recursive}VIEW {}", place.quoted());
     // A line each: a comment at the end of one must not swallow the next.
     let mut lines = vec![head.as_str()];
     lines.extend(view.columns.map(|columns| &ddl[columns]));
@@ -73,10 +68,7 @@ pub fn recreate(ddl: &str, place: &ObjectPath, how: &Rewrite) -> Result<Recreate
     lines.extend(["AS", &relinked.text]);
     lines.retain(|line| !line.is_empty());
     let statement = lines.join("\n");
-    Ok(Recreated {
-        statement,
-        changed: relinked.changed,
-    })
+    Ok(Recreated { statement, changed: relinked.changed })
 }
 
 /// Takes a definition apart.
@@ -86,11 +78,7 @@ pub fn parse(ddl: &str) -> Result<View, Doubt> {
         Doubt::at(ddl, wrong.at, &rest, Why::Unreadable(wrong.what))
     })?;
     let solid: Vec<&Token<'_>> = all.iter().filter(|token| !token.is_trivia()).collect();
-    let mut reader = Reader {
-        ddl,
-        solid: &solid,
-        at: 0,
-    };
+    let mut reader = Reader { ddl, solid: &solid, at: 0 };
     reader.hidden()?;
     reader.view()
 }

@@ -52,11 +52,7 @@ pub fn happened(error: &Error, sql: &str) -> Happened {
 /// Whether a statement is many: what was done before one of them failed stays done
 /// (`/sql-reference/transactions`).
 fn is_block(sql: &str) -> bool {
-    let first: Vec<String> = sql
-        .split_whitespace()
-        .take(2)
-        .map(str::to_ascii_uppercase)
-        .collect();
+    let first: Vec<String> = sql.split_whitespace().take(2).map(str::to_ascii_uppercase).collect();
     match first.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["EXECUTE", "IMMEDIATE" | "TASK"] => true,
         [word, ..] => matches!(word, "BEGIN" | "DECLARE" | "CALL" | "WITH"),
@@ -98,13 +94,9 @@ pub fn chain(error: &Error) -> String {
 
 /// Snowflake's own message on one line, without what it always says.
 fn message(error: &Error) -> String {
-    let text = error
-        .snowflake_message()
-        .map_or_else(|| chain(error), str::to_owned);
+    let text = error.snowflake_message().map_or_else(|| chain(error), str::to_owned);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let text = text
-        .strip_prefix("SQL compilation error: ")
-        .unwrap_or(&text);
+    let text = text.strip_prefix("SQL compilation error: ").unwrap_or(&text);
     text.to_owned()
 }
 
@@ -147,10 +139,7 @@ pub fn sign_in(error: &Error, who: &Who) -> Failure {
     let user = &who.user;
     let (what, next) = if matches!(http_status(error), Some(403 | 404)) {
         (
-            format!(
-                "there is no Snowflake account `{}` at {}",
-                who.account, who.address
-            ),
+            format!("there is no Snowflake account `{}` at {}", who.account, who.address),
             "check `account` (and `host`) in profiles.yml: SELECT CURRENT_ORGANIZATION_NAME() || '-' \
              || CURRENT_ACCOUNT_NAME() prints it",
         )
@@ -243,10 +232,7 @@ pub fn refusal(error: &Error, who: &Who) -> Failure {
         _ => Failure::stopped("Snowflake refused a statement"),
     };
     let told = told(&said, code, error.query_id());
-    Failure {
-        message: format!("{}: {told}", failure.message),
-        ..failure
-    }
+    Failure { message: format!("{}: {told}", failure.message), ..failure }
 }
 
 /// That it is not known whether a statement was done.
