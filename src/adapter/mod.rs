@@ -5,4 +5,5 @@ pub mod checkout;
 pub mod dbt;
 pub mod duckdb;
 pub mod process;
+pub mod snowflake;
 pub mod sql;

@@ -7,6 +7,7 @@
 
 pub mod file;
 pub mod options;
+pub mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
