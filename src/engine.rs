@@ -294,8 +294,7 @@ impl Engine<'_> {
         };
         let closed = closing.await;
         // Who took the lease may have changed what is live; nobody else can have.
-        let taken = [Some(failure.kind), closed.as_ref().err().map(|error| error.kind)]
-            .contains(&Some(Kind::Locked));
+        let taken = self.has_lost_its_lease().await;
         let failure = failure.production(match plan.displaces {
             _ if taken => {
                 "this run published nothing; `switchback status` says what is live".into()
@@ -316,7 +315,7 @@ impl Engine<'_> {
         if failure.kind == Kind::Unfinished {
             return failure;
         }
-        if failure.kind == Kind::Locked {
+        if self.has_lost_its_lease().await {
             return failure
                 .production(format!("{} was published before that", plan.release))
                 .next("switchback status");
@@ -364,6 +363,11 @@ impl Engine<'_> {
             Ok(()) => failure.next("correct the project and deploy again"),
             Err(_) => failure.next("switchback recover"),
         }
+    }
+
+    async fn has_lost_its_lease(&self) -> bool {
+        let renewed = self.ledger.renew(self.token, self.ttl).await;
+        matches!(renewed, Err(PortError::Refused(failure)) if failure.kind == Kind::Locked)
     }
 
     async fn append(&self, entry: Entry) -> Outcome<()> {

@@ -289,8 +289,8 @@ mod tests {
             assert_eq!(subcommand(&words(command)), Some("build"), "{command}");
         }
         assert_eq!(subcommand(&words("source freshness")), Some("source"));
-        assert_eq!(subcommand(&words("--debug bulid")), Some("bulid"));
-        assert_eq!(subcommand(&words("bulid --select run")), Some("bulid"));
+        assert_eq!(subcommand(&words("--debug frobnicate")), Some("frobnicate"));
+        assert_eq!(subcommand(&words("frobnicate --select run")), Some("frobnicate"));
         assert_eq!(subcommand(&words("--log-level debug")), None);
         assert!(prepares(&words("deps")) && !prepares(&words("build")));
     }
