@@ -1,0 +1,3 @@
+{{ config(schema='reporting', secure=true) }}
+
+select customer from {{ ref('customers') }} where spent > 15
