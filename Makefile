@@ -12,14 +12,14 @@ DEMO_TIMEOUT = 600
 BENCH_TIMEOUT = 3600
 
 DBT = $(CURDIR)/.venv/bin/dbt
-VENVS = .venv .venv-oldest .venv-lint
+VENVS = .venv .venv-oldest .venv-lint .venv-snowflake
 SWITCHBACK = "$${CARGO_TARGET_DIR:-target}/release/switchback"
 
 .PHONY: help
 help: ## List the targets (the default)
 	@echo 'usage: make TARGET'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: .venv/ready release ## Deploy, notice and roll back a silent bug in a small dbt project
@@ -35,6 +35,11 @@ test: .venv/ready .venv-oldest/ready ## Run every test, with the newest and the 
 	SWITCHBACK_TEST_PYTHON="$(CURDIR)/.venv/bin/python" \
 	SWITCHBACK_TEST_OLDEST_DBT="$(CURDIR)/.venv-oldest/bin/dbt" \
 		$(CARGO) test --locked --features failpoints
+
+.PHONY: test-emulator
+test-emulator: .venv-snowflake/ready ## Check the emulator that stands in for Snowflake, rule by rule
+	cd tests && timeout --foreground -k 10 900 \
+		"$(CURDIR)/.venv-snowflake/bin/python" -m emulator.selftest
 
 .PHONY: lint
 lint: .venv-lint/ready ## Check formatting, Rust, spelling, YAML, the action, workflows and Dockerfile
@@ -68,6 +73,9 @@ release:
 	@$(make_venv)
 
 .venv-oldest/ready: requirements/oldest.txt
+	@$(make_venv)
+
+.venv-snowflake/ready: requirements/snowflake.txt
 	@$(make_venv)
 
 .venv-lint/ready: requirements/lint.txt
