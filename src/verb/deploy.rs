@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::site::Site;
 use super::{View, look, look_after, refuse_unsettled};
 use crate::domain::containment::escapes;
+use crate::domain::history::ReleaseState;
 use crate::domain::journal::Began;
 use crate::domain::name::{Naming, Role};
 use crate::domain::plan::{Pair, Plan, Rung, Verb};
@@ -137,10 +138,16 @@ fn begin(site: &Site, view: &View, plan: Plan, survey: &Survey) -> Outcome<Began
 }
 
 /// What dbt writes and no release recorded yet: the history's releases are read together, and a
-/// project of thousands of models would make every line of the ledger long.
+/// project of thousands of models would make every line of the ledger long. An abandoned attempt
+/// does not count: its record is replaced by that of the next attempt.
 fn new_writes(view: &View, survey: &Survey) -> Vec<Written> {
-    let known: BTreeSet<&Written> =
-        view.history.releases.values().flat_map(|release| &release.writes).collect();
+    let known: BTreeSet<&Written> = view
+        .history
+        .releases
+        .values()
+        .filter(|one| !matches!(one.state, ReleaseState::Abandoned | ReleaseState::Building))
+        .flat_map(|release| &release.writes)
+        .collect();
     survey.production.writes().into_iter().filter(|one| !known.contains(one)).collect()
 }
 

@@ -156,13 +156,14 @@ fn refuse_loss(site: &Site, prepared: &Prepared) -> Outcome<()> {
     }
     let list = |what: &str, changes: &[Change]| {
         changes.iter().fold(String::new(), |text, change| {
-            let count = |rows: Option<u64>| rows.map_or("none".to_owned(), |rows| rows.to_string());
-            format!(
-                "{text}\n  {} ({what}): {} rows now, {} after",
-                change.relation,
-                count(change.rows_before),
-                count(change.rows_after)
-            )
+            let rows = match (change.rows_before, change.rows_after) {
+                (Some(before), Some(after)) if before == after => {
+                    format!("{after} rows, not all with the values they have now")
+                }
+                (Some(before), Some(after)) => format!("{before} rows now, {after} after"),
+                (before, _) => format!("{} rows now, none after", before.unwrap_or_default()),
+            };
+            format!("{text}\n  {} ({what}): {rows}", change.relation)
         })
     };
     let failure = Failure::stopped(format!(
