@@ -109,6 +109,7 @@ fn headline(changed: &Changed) -> String {
         Word::TakenBack => {
             format!("recovered: the interrupted run was taken back; {live} is live\n")
         }
+        Word::NothingToDo if changed.live.is_none() => "nothing to do\n".to_owned(),
         Word::NothingToDo => format!("nothing to do; {live} is live\n"),
         Word::Pruned => format!("pruned; {live} is live\n"),
         Word::Planned | Word::Held | Word::Resumed => String::new(),
