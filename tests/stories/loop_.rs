@@ -188,3 +188,24 @@ fn a_failing_check_after_the_swap_swaps_back_by_itself() {
     assert_eq!(world.live_release(), "r1");
     assert!(world.json(&["status"], 0)["unfinished"].is_null());
 }
+
+#[test]
+fn a_redirect_hands_the_build_slot_to_the_project_and_the_plan_says_so() {
+    let Some(world) = World::new() else { return };
+    world.deploy("1");
+    world.configure("redirect: {env: {WHERE: '{slot}'}, vars: {place: 'at {slot}'}}\n");
+    let mut nodes = crate::world::shop("2");
+    nodes.as_array_mut().unwrap().push(json!({
+        "unique_id": "model.shop.place", "resource_type": "model", "name": "place",
+        "materialized": "table",
+        "sql": "select '{{ env_var('WHERE', 'production') }}' as e, \
+                '{{ var('place', 'production') }}' as v"
+    }));
+    world.nodes(&nodes, &json!({}));
+    assert_eq!(world.json(&["deploy", "--dry-run"], 0)["plan"]["moved_by"], "redirect");
+    world.run(&["deploy"]).expect(0);
+    let build = world.home().join("build_r2/shop.duckdb").display().to_string();
+    let row = world.look("query", &world.live, &["select e, v from main.place"]);
+    let row: Vec<String> = serde_json::from_str(row.trim()).unwrap();
+    assert_eq!(row, [build.clone(), format!("at {build}")]);
+}

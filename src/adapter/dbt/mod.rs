@@ -30,7 +30,8 @@ pub mod version;
 mod workspace;
 mod yaml;
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub struct DbtProject {
     workspace: OnceCell<Workspace>,
     /// Whether the leading `deps` and `clean` commands have run.
     prepared: Cell<bool>,
+    /// The build slot, which `{slot}` under `redirect` stands for; known once dbt is to run on it.
+    slot: RefCell<String>,
 }
 
 impl DbtProject {
@@ -96,6 +99,7 @@ impl DbtProject {
             temp,
             workspace: OnceCell::new(),
             prepared: Cell::new(false),
+            slot: RefCell::new(String::new()),
         })
     }
 
@@ -136,7 +140,7 @@ impl DbtProject {
         let mut command = Command::new(&self.found.executable);
         command.current_dir(&self.cwd);
         let words = match side {
-            Side::Build => with_vars(words, &self.settings.redirect_vars)?,
+            Side::Build => with_vars(words, &self.with_slot(&self.settings.redirect_vars))?,
             Side::Production => words.to_vec(),
         };
         command.args(&words);
@@ -156,9 +160,17 @@ impl DbtProject {
         // Into a pipe Python would hold back what user code prints.
         command.env("PYTHONUNBUFFERED", "1");
         if side == Side::Build {
-            command.envs(&self.settings.redirect_env);
+            command.envs(self.with_slot(&self.settings.redirect_env));
         }
         Ok(command)
+    }
+
+    fn with_slot(&self, templates: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let slot = self.slot.borrow();
+        templates
+            .iter()
+            .map(|(name, value)| (name.clone(), value.replace("{slot}", &slot)))
+            .collect()
     }
 
     fn deadline(&self) -> Instant {
@@ -173,6 +185,7 @@ impl ports::Dbt for DbtProject {
         let mut parse = vec!["parse".to_owned()];
         parse.extend(vars_option(&vars_of(&self.commands)?)?);
         let spliced = workspace::redirected(&self.located, redirect)?;
+        self.slot.replace(redirect.value.clone());
         let dbt = self.checked().await?;
         let workspace = self.workspace()?;
         workspace.clear()?;
@@ -208,7 +221,10 @@ impl ports::Dbt for DbtProject {
     ) -> Outcome<DbtEnd> {
         commands::check_commands(commands)?;
         let (work, profile) = match site {
-            Site::Build(redirect) => (Side::Build, workspace::redirected(&self.located, redirect)?),
+            Site::Build(redirect) => {
+                self.slot.replace(redirect.value.clone());
+                (Side::Build, workspace::redirected(&self.located, redirect)?)
+            }
             Site::LiveReadOnly => (Side::Production, workspace::read_only(&self.located)?),
         };
         let project = self.located.project()?;
