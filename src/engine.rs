@@ -29,7 +29,8 @@ use crate::domain::verify::{Finding, Gates};
 use crate::failpoint::{self, Action};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::ports::{
-    Dbt, Draft, Event, Halt, Ledger, Observer, PortError, Token, Warehouse, halted as until_halted,
+    Dbt, Draft, Event, Halt, Ledger, Observer, PortError, Redirect, Token, Under, Warehouse,
+    halted as until_halted,
 };
 
 pub use judge::held;
@@ -47,6 +48,8 @@ pub struct Rules {
     pub baseline: Option<Baseline>,
     /// What would be published, for the hold to judge.
     pub fingerprint: Option<Fingerprint>,
+    /// How dbt is moved to the build, for plans that build.
+    pub redirect: Option<Redirect>,
 }
 
 /// What a run found out, for its report.
@@ -60,6 +63,8 @@ pub struct Tale {
     pub dbt: Option<DbtSummary>,
     /// What was written to live meanwhile, if that was accepted.
     pub drift: Vec<String>,
+    /// What the warehouse had to say.
+    pub notes: Vec<String>,
 }
 
 /// One operation under one lease.
@@ -101,7 +106,10 @@ impl Engine<'_> {
         for (index, planned) in plan.steps.iter().enumerate() {
             match self.watched(&plan, index, planned).await {
                 Ok(()) => {}
-                Err(failure) if self.cut_over && matches!(planned.step, Step::Drop { .. }) => {
+                Err(failure)
+                    if self.cut_over
+                        && matches!(planned.step, Step::Drop { .. } | Step::Unstage { .. }) =>
+                {
                     // Space is not worth a deploy: the archive goes with a later prune.
                     self.observer.event(Event::Warning(format!(
                         "{} was not done: {failure}",
@@ -183,7 +191,7 @@ impl Engine<'_> {
         let effects = planned.effects.clone();
         self.append(Entry::Intended { step: key.clone(), effects }).await?;
         let mut result = match failpoint::hit(&key, "intended") {
-            Action::None => self.guarded(planned).await,
+            Action::None => self.guarded(plan, planned).await,
             Action::Unknown => Err(unknown("before it was performed")),
         };
         if failpoint::hit(&key, "performed") == Action::Unknown && result.is_ok() {
@@ -214,12 +222,12 @@ impl Engine<'_> {
 
     /// Performs a step, keeping the lease meanwhile; before the cutover a reason to halt ends it at
     /// once (dbt is ended by its own port, which has a process tree to bring down).
-    async fn guarded(&mut self, planned: &Planned) -> Result<Evidence, PortError> {
+    async fn guarded(&mut self, plan: &Plan, planned: &Planned) -> Result<Evidence, PortError> {
         let keeper = self.keeper();
         let may_halt = !self.cut_over
             && !matches!(planned.step, Step::Swap { .. } | Step::Build { .. } | Step::Check { .. });
         let mut halt = self.halt.subscribe();
-        let work = self.perform(planned);
+        let work = self.perform(plan, planned);
         let work = keeper.keeping_the_lease(work);
         if !may_halt {
             return work.await;

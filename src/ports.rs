@@ -6,6 +6,7 @@
 //!
 //! May import `domain` and `failure`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,12 +15,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::domain::containment::Placement;
+use crate::domain::containment::Escape;
 use crate::domain::inventory::{Depth, Inventory};
 use crate::domain::journal::{Actor, Baseline, Entry, Record};
-use crate::domain::name::{Naming, RunId, SlotName};
-use crate::domain::plan::{Effect, Pair, Step};
-use crate::domain::project::{DbtSummary, Survey};
+use crate::domain::name::{Naming, ReleaseId, RunId, SlotName};
+use crate::domain::plan::{Effect, Pair, Rung, Step};
+use crate::domain::project::{DbtSummary, Manifest, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Outcome};
 
@@ -79,6 +80,31 @@ pub struct Redirect {
     pub key: &'static str,
     /// Its value for the build.
     pub value: String,
+    /// What else moves dbt, where the project's macros ignore the target.
+    pub overlay: Option<Overlay>,
+}
+
+/// How an overlay of the project moves names that the profile's key does not move. Names are as the
+/// production parse has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overlay {
+    /// Schema in production → schema in the build.
+    pub schemas: BTreeMap<String, String>,
+    /// Database in production → database in the build.
+    pub databases: BTreeMap<String, String>,
+    /// What a schema gets that is in production's place and not listed.
+    pub suffix: String,
+}
+
+/// Under which lease and for what effects are performed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Under {
+    /// The lease's fencing token.
+    pub fence: Token,
+    /// The release that is being made or published.
+    pub release: ReleaseId,
+    /// The step's key.
+    pub step: String,
 }
 
 /// One environment of one warehouse.
@@ -90,14 +116,43 @@ pub trait Warehouse {
     /// How it names builds and archives.
     fn naming(&self) -> Naming;
 
-    /// The live slots that make up the environment.
-    fn live(&self) -> &[SlotName];
+    /// The live slots that make up the environment, as far as they are known.
+    fn live(&self) -> Vec<SlotName>;
 
-    /// How a node's relation must relate to the slots to be contained.
-    fn placement(&self) -> Placement;
+    /// Live slots that the ledger or the project names beside those of the profile.
+    fn know(&self, slots: &BTreeSet<SlotName>) {
+        let _ = slots;
+    }
 
-    /// Where dbt has to write so that it works in the build slots of `pairs`.
-    fn redirect(&self, pairs: &[Pair]) -> Redirect;
+    /// Whether several slots are swapped in by way of copies (see [`Step::Stage`]).
+    fn stages(&self) -> bool {
+        false
+    }
+
+    /// Settles what depends on the project as production sees it: which slots there are, and
+    /// what is swapped. Called before anything is planned, with the production parse, where
+    /// [`Warehouse::ladder`] asks for it.
+    async fn settle(&self, production: &Manifest) -> Outcome<()> {
+        let _ = production;
+        Ok(())
+    }
+
+    /// The ways to move dbt into the build of `release`, best first; `None` where the production
+    /// parse must be known first.
+    fn ladder(
+        &self,
+        release: ReleaseId,
+        production: Option<&Manifest>,
+    ) -> Option<Vec<(Rung, Redirect)>>;
+
+    /// Pairs what dbt writes as production with what it writes in the build of `release`: the live
+    /// slots and where each of them is built; or every node that is not contained. Pure.
+    fn contain(
+        &self,
+        survey: &Survey,
+        release: ReleaseId,
+        allowed_external: &BTreeSet<String>,
+    ) -> Result<Vec<Pair>, Vec<Escape>>;
 
     /// Whether a deploy can work here at all, found out without touching live; called before dbt
     /// starts.
@@ -109,9 +164,10 @@ pub trait Warehouse {
     /// The effects that carry out a step. Pure: what a dry run prints is what a run performs.
     fn render(&self, step: &Step) -> Vec<Effect>;
 
-    /// Performs effects in order. Effects that cut over test `fence` in the same critical section
-    /// as they act, and refuse when another run has taken the lease.
-    async fn perform(&self, effects: &[Effect], fence: Token) -> Answer<()>;
+    /// Performs effects in order and answers what is worth a word. Effects that cut over test the
+    /// fence in the same critical section as they act, and refuse when another run has taken the
+    /// lease.
+    async fn perform(&self, effects: &[Effect], under: &Under) -> Answer<Vec<String>>;
 
     /// Live's marks and row counts, for judging drift later.
     async fn baseline(&self) -> Answer<Baseline>;
@@ -119,8 +175,9 @@ pub trait Warehouse {
     /// What was written to live since `baseline`, one sentence each; empty if nothing.
     async fn drift(&self, baseline: &Baseline) -> Answer<Vec<String>>;
 
-    /// The relations inside a slot; empty if the slot is absent.
-    async fn inventory(&self, slot: &SlotName, depth: Depth) -> Answer<Inventory>;
+    /// The relations inside a slot, under the names that they have (or will have) in `live`, the
+    /// live slot it belongs to; empty if the slot is absent.
+    async fn inventory(&self, slot: &SlotName, live: &SlotName, depth: Depth) -> Answer<Inventory>;
 
     /// Runs a read-only query inside a slot and returns at most `limit` rows.
     async fn query(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows>;
@@ -257,6 +314,9 @@ pub enum DbtEnd {
 /// The dbt project.
 #[async_trait(?Send)]
 pub trait Dbt {
+    /// Parses the project as production only; a survey after it does not parse that side again.
+    async fn production(&self, halt: HaltReceiver) -> Outcome<Manifest>;
+
     /// Parses the project as production and as the build. Fails with `Usage` where dbt cannot
     /// parse it. `halt` ends the parse.
     async fn survey(&self, redirect: &Redirect, halt: HaltReceiver) -> Outcome<Survey>;

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use super::{Stream, print};
-use crate::domain::plan::Step;
+use crate::domain::plan::{Side, Step};
 use crate::ports::{Event, Observer};
 
 /// Prints events as they come.
@@ -134,6 +134,13 @@ fn describe(step: &Step) -> String {
         Step::Drop { .. } => step.key(),
         Step::Clone { from_nothing: true, .. } => "clone (empty)".to_owned(),
         Step::Clone { .. } => "clone production".to_owned(),
+        Step::Found { .. } => "make room for new slots".to_owned(),
+        Step::Recall { release, .. } => format!("bring {release} back from the past"),
+        Step::Relink { side: Side::Build, .. } => "relink the build's views".to_owned(),
+        Step::Relink { side: Side::Live, .. } => "relink live's views".to_owned(),
+        Step::Stage { .. } => "stage the build".to_owned(),
+        Step::Unstage { .. } => "remove the staged build".to_owned(),
+        Step::HandOver { .. } => "hand over tasks".to_owned(),
         Step::Build { .. } => "build with dbt".to_owned(),
         Step::Verify { .. } => "verify against live".to_owned(),
         Step::Seal { .. } => "seal".to_owned(),

@@ -4,8 +4,11 @@
 //! whose relation did not move with the slots would write to production while the release is only
 //! being made: it is named, and stops the deploy.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::inventory::Local;
+use super::name::SlotName;
+use super::plan::Pair;
 use super::project::{Manifest, Node, Survey};
 
 /// How a node's relation relates to the slots, per warehouse.
@@ -44,19 +47,126 @@ pub fn escapes(
             found.push(Escape { unique_id: id.clone(), file: node.file.clone(), reason });
         }
     }
-    for (id, node) in &survey.production.nodes {
-        if !survey.build.nodes.contains_key(id) {
-            found.push(Escape {
+    found.extend(left_out(survey));
+    found
+}
+
+/// Nodes that only the production parse has.
+fn left_out(survey: &Survey) -> impl Iterator<Item = Escape> {
+    let missing =
+        survey.production.nodes.iter().filter(|(id, _)| !survey.build.nodes.contains_key(*id));
+    missing.map(|(id, node)| Escape {
+        unique_id: id.clone(),
+        file: node.file.clone(),
+        reason: "it exists when parsed as production but not when parsed for the build, so the \
+                 build would not be the release; look for a condition on the target or on a \
+                 variable"
+            .to_owned(),
+    })
+}
+
+/// Where a relation lies: in which slot, and under which name there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The slot.
+    pub slot: SlotName,
+    /// Its name inside the slot; where the slot is a schema, without one.
+    pub local: Local,
+}
+
+/// Pairs the slots that dbt writes as production with those it writes in the build: every node must
+/// have moved from a live slot into that slot's build, under the same name, one to one. `place` says
+/// where a node's relation lies, or why it cannot lie in any slot.
+pub fn pair_up(
+    survey: &Survey,
+    allowed_external: &BTreeSet<String>,
+    place: &dyn Fn(&Node) -> Result<Placed, String>,
+) -> Result<Vec<Pair>, Vec<Escape>> {
+    let mut builds: BTreeMap<SlotName, SlotName> = BTreeMap::new();
+    let mut escapes: Vec<Escape> = Vec::new();
+    let mut moved: Vec<(&Node, Placed)> = Vec::new();
+    for (id, node) in &survey.build.nodes {
+        let found = match survey.production.nodes.get(id) {
+            _ if node.materialized == "external" && !allowed_external.contains(node.name()) => {
+                Err("its materialization `external` writes outside the warehouse, and a rollback \
+                     cannot take that back"
+                    .to_owned())
+            }
+            None => {
+                Err("it exists when parsed for the build but not when parsed as production"
+                    .to_owned())
+            }
+            Some(production) => place(production).and_then(|live| {
+                let build = place(node)?;
+                moves(production, node, &live, &build)?;
+                let known = builds.entry(live.slot.clone()).or_insert_with(|| build.slot.clone());
+                if *known != build.slot {
+                    return Err(format!(
+                        "others of {} are built in {known}, but this one in {}",
+                        live.slot, build.slot
+                    ));
+                }
+                Ok(live)
+            }),
+        };
+        match found {
+            Ok(live) => moved.push((node, live)),
+            Err(reason) => escapes.push(Escape {
                 unique_id: id.clone(),
                 file: node.file.clone(),
-                reason: "it exists when parsed as production but not when parsed for the build, \
-                         so the build would not be the release; look for a condition on the \
-                         target or on a variable"
-                    .to_owned(),
-            });
+                reason: with_macro(&reason, node),
+            }),
         }
     }
-    found
+    for (node, live) in moved {
+        let build = &builds[&live.slot];
+        let shared = builds.iter().find(|(other, at)| *at == build && **other != live.slot);
+        let reason = match shared {
+            Some((other, _)) => format!("{} and {other} are both built in {build}", live.slot),
+            None if builds.contains_key(build) => {
+                format!("it is built in {build}, which production uses itself")
+            }
+            None => continue,
+        };
+        let (unique_id, file) = (node.unique_id.clone(), node.file.clone());
+        escapes.push(Escape { unique_id, file, reason: with_macro(&reason, node) });
+    }
+    escapes.extend(left_out(survey));
+    if escapes.is_empty() {
+        return Ok(builds.into_iter().map(|(live, other)| Pair { live, other }).collect());
+    }
+    Err(escapes)
+}
+
+fn moves(production: &Node, node: &Node, live: &Placed, build: &Placed) -> Result<(), String> {
+    if live.slot == build.slot {
+        return Err(format!(
+            "it writes to `{}` also in the build, so it would change production while the release \
+             is only being made",
+            production.relation
+        ));
+    }
+    if live.local != build.local {
+        return Err(format!(
+            "it is `{}` as production but `{}` in the build",
+            production.relation, node.relation
+        ));
+    }
+    Ok(())
+}
+
+/// Who decides where a node is written, and how it can be moved all the same.
+fn with_macro(reason: &str, node: &Node) -> String {
+    let by = match &node.placed_by {
+        Some(file) => format!("; its place is decided by {file}"),
+        None => String::new(),
+    };
+    format!(
+        "{reason}{by}; let it follow the target, or name under `redirect` in switchback.yml what \
+         moves it (`{{slot}}` stands for the build), or leave it out with \
+         `dbt-command: [\"build --exclude {}\"]`",
+        node.name()
+    )
 }
 
 fn escape(
@@ -114,6 +224,7 @@ mod tests {
                 schema: schema.into(),
                 identifier: name.into(),
             },
+            rendered: None,
             materialized: materialized.into(),
             file: format!("models/{name}.sql"),
             placed_by: None,
@@ -172,5 +283,52 @@ mod tests {
     fn a_node_whose_schema_depends_on_the_path_escapes() {
         let at = |schema| vec![node("a", "shop", schema, "table")];
         assert_eq!(found(at("main"), at("build"), &[]), ["model.shop.a"]);
+    }
+
+    fn by_schema(node: &Node) -> Result<Placed, String> {
+        Ok(Placed {
+            slot: SlotName(node.relation.schema.clone()),
+            local: Local { schema: String::new(), identifier: node.relation.identifier.clone() },
+        })
+    }
+
+    fn paired(pairs: &[(&str, &str, &str)]) -> Result<Vec<(String, String)>, Vec<String>> {
+        let side = |build: bool| {
+            let at = |one: &(&str, &str, &str)| {
+                node(one.0, "db", if build { one.2 } else { one.1 }, "table")
+            };
+            pairs.iter().map(at).collect()
+        };
+        pair_up(&survey(side(false), side(true)), &BTreeSet::new(), &by_schema)
+            .map(|pairs| pairs.into_iter().map(|one| (one.live.0, one.other.0)).collect())
+            .map_err(|escapes| escapes.into_iter().map(|one| one.reason).collect())
+    }
+
+    #[test]
+    fn slots_are_paired_by_where_their_nodes_went() {
+        let found = paired(&[
+            ("a", "main", "main__b"),
+            ("b", "marts", "marts__b"),
+            ("c", "main", "main__b"),
+        ]);
+        let pair = |live: &str, build: &str| (live.to_owned(), build.to_owned());
+        assert_eq!(found, Ok(vec![pair("main", "main__b"), pair("marts", "marts__b")]));
+    }
+
+    #[test]
+    fn a_node_that_stays_in_production_escapes() {
+        let found = paired(&[("a", "main", "main__b"), ("b", "marts", "marts")]).unwrap_err();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("also in the build"), "{}", found[0]);
+    }
+
+    #[test]
+    fn slots_that_do_not_move_one_to_one_escape() {
+        let split = paired(&[("a", "main", "x"), ("b", "main", "y")]).unwrap_err();
+        assert!(split[0].contains("are built in"), "{}", split[0]);
+        let joined = paired(&[("a", "main", "x"), ("b", "marts", "x")]).unwrap_err();
+        assert!(joined[0].contains("are both built in"), "{}", joined[0]);
+        let crossed = paired(&[("a", "main", "marts"), ("b", "marts", "x")]).unwrap_err();
+        assert!(crossed[0].contains("production uses itself"), "{}", crossed[0]);
     }
 }

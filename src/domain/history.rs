@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::journal::{Actor, Baseline, Began, Ending, Entry, Evidence, HoldKind, Record};
 use super::name::{CommitId, Fingerprint, Identity, ReleaseId, RunId, SlotName};
-use super::plan::Verb;
+use super::plan::{Pair, Plan, Step, Verb};
 use super::project::Written;
 
 /// How far a release got.
@@ -60,8 +60,26 @@ pub struct Release {
     pub writes: Vec<Written>,
     /// For adopted content: its containers.
     pub identities: BTreeMap<SlotName, Identity>,
+    /// The live slots it consists of, and the slot each of them was built in.
+    pub pairs: Vec<Pair>,
     /// What live looked like when it was cloned.
     pub baseline: Option<Baseline>,
+}
+
+impl Release {
+    /// The live slots that it consists of, where that is known.
+    #[must_use]
+    pub fn slots(&self) -> BTreeSet<SlotName> {
+        let built = self.pairs.iter().map(|pair| pair.live.clone());
+        built.chain(self.identities.keys().cloned()).collect()
+    }
+
+    /// Whether these containers are those that were adopted as this release, and perhaps more.
+    #[must_use]
+    pub fn is_among(&self, found: &BTreeMap<SlotName, Identity>) -> bool {
+        !self.identities.is_empty()
+            && self.identities.iter().all(|(slot, identity)| found.get(slot) == Some(identity))
+    }
 }
 
 /// An operation that has begun and not ended.
@@ -189,6 +207,12 @@ impl History {
         self.releases.keys().chain(stamped).max().map_or(ReleaseId(0), |highest| highest.next())
     }
 
+    /// Every live slot that a release of this environment consists of.
+    #[must_use]
+    pub fn slots(&self) -> BTreeSet<SlotName> {
+        self.releases.values().flat_map(Release::slots).collect()
+    }
+
     /// The releases `from` was built on, nearest first (`from` itself left out).
     #[must_use]
     pub fn ancestors(&self, from: ReleaseId) -> Vec<ReleaseId> {
@@ -268,12 +292,17 @@ impl History {
     fn begin(&mut self, record: &Record, began: &Began) {
         let plan = &began.plan;
         if let (true, Some(id)) = (plan.adopts, plan.displaces) {
-            let known = self.releases.get(&id).is_some_and(|one| {
-                one.state == ReleaseState::Adopted && one.identities == began.adopted
-            });
-            if !known {
-                let base = self.claimed_live();
-                self.releases.insert(id, adopted(record, began, id, base));
+            let base = self.claimed_live();
+            match self.releases.get_mut(&id) {
+                // Slots that the environment has grown by belong to what was live with them.
+                Some(known)
+                    if known.state != ReleaseState::Adopted || known.is_among(&began.adopted) =>
+                {
+                    known.identities.extend(began.adopted.clone());
+                }
+                _ => {
+                    self.releases.insert(id, adopted(record, began, id, base));
+                }
             }
         }
         if matches!(plan.verb, Verb::Deploy | Verb::Build) {
@@ -290,6 +319,7 @@ impl History {
                 at: record.at,
                 writes: began.writes.clone(),
                 identities: BTreeMap::new(),
+                pairs: made_in(plan),
                 baseline: None,
             };
             self.releases.insert(plan.release, release);
@@ -454,6 +484,16 @@ fn adopted(record: &Record, began: &Began, id: ReleaseId, base: Option<ReleaseId
         at: record.at,
         writes: Vec::new(),
         identities: began.adopted.clone(),
+        pairs: Vec::new(),
         baseline: None,
     }
+}
+
+/// The live slots of a release and where each of them is built.
+fn made_in(plan: &Plan) -> Vec<Pair> {
+    let made = plan.steps.iter().find_map(|planned| match &planned.step {
+        Step::Clone { pairs, .. } | Step::Recall { pairs, .. } => Some(pairs.clone()),
+        _ => None,
+    });
+    made.unwrap_or_default()
 }

@@ -171,6 +171,9 @@ pub struct Baseline {
     pub marks: BTreeMap<SlotName, String>,
     /// Rows per table (`schema.name`).
     pub rows: BTreeMap<String, u64>,
+    /// A digest of each relation's definition (`schema.name`), where the warehouse compares them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub definitions: BTreeMap<String, String>,
 }
 
 /// What a step found or left.

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::history::{History, ReleaseState};
 use super::journal::{Actor, Began, Ending, Entry, Evidence, HoldKind, Record, VERSION};
 use super::name::{Fingerprint, Identity, Naming, ReleaseId, Role, RunId, SlotName};
-use super::plan::{Adoption, Kept, Plan, Rung, Step, Verb};
+use super::plan::{Adoption, Kept, Past, Plan, Rung, Step, Verb};
 use super::planner::{self, DeployWish, Ground, Obstacle, standing};
 use super::recovery::{Verdict, recovery};
 use super::slot::{Content, Live, Observation, Seal, Stamp};
@@ -22,6 +22,7 @@ type Cut = Option<(usize, u8)>;
 
 struct Model {
     live: Vec<SlotName>,
+    staged: bool,
     slots: Observation,
     /// What a reader would find in each container; follows the identity.
     data: BTreeMap<Identity, u32>,
@@ -35,6 +36,7 @@ impl Model {
     fn new(adopted: bool) -> Self {
         let mut model = Self {
             live: vec!["a".into(), "b".into()],
+            staged: false,
             slots: Observation::default(),
             data: BTreeMap::new(),
             records: Vec::new(),
@@ -73,6 +75,7 @@ impl Model {
             observation: &self.slots,
             live: &self.live,
             naming: NAMING,
+            staged: self.staged,
             render: &|_| Vec::new(),
         })
     }
@@ -106,6 +109,7 @@ impl Model {
     fn deploy(&mut self, verb: Verb, code: &str, cut: Cut) -> Result<Plan, Obstacle> {
         let wish = DeployWish {
             verb,
+            pairs: None,
             commands: vec![vec!["build".into()]],
             checks: Vec::new(),
             moved_by: Rung::Profile,
@@ -186,7 +190,7 @@ impl Model {
 
     fn act(&mut self, step: &Step) {
         match step {
-            Step::Drop { slots, .. } => {
+            Step::Drop { slots, .. } | Step::Unstage { slots, .. } => {
                 for slot in slots {
                     assert!(self.slots.content(slot).is_ours(), "{slot} is not ours to drop");
                     self.slots.slots.remove(slot);
@@ -226,7 +230,31 @@ impl Model {
                 }
             }
             Step::Keep { kept, release, adopt } => self.keep(kept, *release, *adopt),
-            Step::Verify { .. }
+            Step::Found { slots, release } => {
+                for slot in slots {
+                    let identity = self.container(0);
+                    let stamp = stamp(*release, 0, Seal::Sealed, &identity);
+                    self.put(slot, identity, stamp, true);
+                }
+            }
+            Step::Stage { staged, release, attempt } => {
+                for one in staged {
+                    let data = self.data[self.slots.content(&one.build).identity().unwrap()];
+                    let identity = self.container(data);
+                    let stamp = stamp(*release, *attempt, Seal::Sealed, &identity);
+                    self.put(&one.candidate, identity, stamp, true);
+                }
+            }
+            Step::Recall { pairs, release, attempt, past } => {
+                for (pair, past) in pairs.iter().zip(past) {
+                    let identity = self.container(self.data[&past.identity]);
+                    let stamp = stamp(*release, *attempt, Seal::Sealed, &identity);
+                    self.put(&pair.other, identity, stamp, true);
+                }
+            }
+            Step::Relink { .. }
+            | Step::HandOver { .. }
+            | Step::Verify { .. }
             | Step::SyncGrants { .. }
             | Step::Drift { .. }
             | Step::Check { .. } => {}
@@ -377,21 +405,114 @@ fn a_half_swapped_environment_is_mixed_and_recovery_takes_it_back() {
     assert_eq!(model.history().release(r(2)).unwrap().state, ReleaseState::SwappedBack);
 }
 
+#[test]
+fn an_environment_grows_by_a_slot_and_a_rollback_takes_it_away_again() {
+    let mut model = Model::new(true);
+    model.deploy(Verb::Deploy, "one", None).unwrap();
+    let before = model.read();
+    model.live.push("c".into());
+    let plan = model.deploy(Verb::Deploy, "two", None).unwrap();
+    assert_eq!(plan.steps[0].step.key(), "found:r1");
+    assert_eq!(model.live_release(), Some(r(2)));
+    assert_eq!(model.read()[2], model.read()[0]);
+    model.rollback(&Wish::Previous, None).unwrap();
+    assert_eq!(model.live_release(), Some(r(1)));
+    assert_eq!(model.read()[..2], before);
+    assert_eq!(model.read()[2], Some(0), "the slot is there and empty, as it was");
+    // What is older than the slot can come back as well.
+    model.rollback(&Wish::Release(r(0)), None).unwrap();
+    assert_eq!(model.live_release(), Some(r(0)));
+    model.rollback(&Wish::Release(r(2)), None).unwrap();
+    assert_eq!(model.read()[2], model.read()[0]);
+}
+
+#[test]
+fn a_slot_that_dbt_alone_wrote_until_now_is_adopted_with_what_is_live() {
+    let mut model = Model::new(true);
+    model.deploy(Verb::Deploy, "one", None).unwrap();
+    let identity = model.container(77);
+    let content = Content::Present { identity, stamp: None, created_by_us: false };
+    model.slots.slots.insert("c".into(), content);
+    model.live.push("c".into());
+    let plan = model.deploy(Verb::Deploy, "two", None).unwrap();
+    assert_eq!((plan.displaces, plan.adopts), (Some(r(1)), true));
+    model.rollback(&Wish::Previous, None).unwrap();
+    assert_eq!(model.live_release(), Some(r(1)));
+    assert_eq!(model.read()[2], Some(77));
+}
+
+#[test]
+fn a_slot_that_the_live_release_had_is_missed() {
+    let mut model = Model::new(true);
+    model.deploy(Verb::Deploy, "one", None).unwrap();
+    model.slots.slots.remove(&SlotName::from("b"));
+    assert!(matches!(model.plan(standing), Err(Obstacle::Mixed(_))));
+}
+
+#[test]
+fn a_staged_build_is_swapped_in_by_a_copy_and_removed_behind_it() {
+    let mut model = Model::new(true);
+    model.staged = true;
+    model.deploy(Verb::Deploy, "one", None).unwrap();
+    let plan = model.deploy(Verb::Deploy, "two", None).unwrap();
+    let keys: Vec<String> = plan.steps.iter().map(|planned| planned.step.key()).collect();
+    assert_eq!(
+        keys,
+        [
+            "clone",
+            "build",
+            "verify",
+            "seal",
+            "stage",
+            "sync-grants",
+            "drift",
+            "swap",
+            "keep",
+            "unstage"
+        ]
+    );
+    let left: Vec<&str> = model.slots.slots.keys().map(SlotName::as_str).collect();
+    assert_eq!(left, ["a", "a__r0", "a__r1", "b", "b__r0", "b__r1"]);
+}
+
+#[test]
+fn a_past_that_is_recalled_is_a_release_of_its_own_and_what_it_displaced_stays() {
+    let mut model = Model::new(true);
+    model.deploy(Verb::Deploy, "one", None).unwrap();
+    let at = DateTime::<Utc>::from_timestamp(1_800_000_000, 0).unwrap();
+    let past: BTreeMap<SlotName, Past> = model
+        .live
+        .iter()
+        .map(|live| {
+            let identity = model.slots.content(live).identity().unwrap().clone();
+            (live.clone(), Past { container: live.clone(), identity, at })
+        })
+        .collect();
+    let plan = model.plan(|ground| planner::recall(ground, None, &past)).unwrap();
+    assert_eq!((plan.verb, plan.release, plan.displaces), (Verb::Rollback, r(2), Some(r(1))));
+    model.run(&plan, None, None);
+    assert_eq!(model.live_release(), Some(r(2)));
+    assert!(model.history().displaced.contains(&r(1)));
+    model.rollback(&Wish::Release(r(1)), None).unwrap();
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Deploy(u8, Cut),
     Build(u8),
     Promote,
     Rollback(u8, Cut),
+    Grow,
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let cut = || proptest::option::weighted(0.5, (0usize..10, 0u8..3));
+    let cut = || proptest::option::weighted(0.5, (0usize..13, 0u8..3));
     prop_oneof![
         (0u8..4, cut()).prop_map(|(code, cut)| Act::Deploy(code, cut)),
         (0u8..4).prop_map(Act::Build),
         Just(Act::Promote),
         (0u8..8, cut()).prop_map(|(to, cut)| Act::Rollback(to, cut)),
+        Just(Act::Grow),
     ]
 }
 
@@ -403,9 +524,10 @@ proptest! {
     /// dropped, and recovering again does nothing.
     #[test]
     fn after_recovery_live_is_whole_and_the_ledger_agrees_with_the_stamps(
-        adopted: bool, acts in proptest::collection::vec(act(), 1..12),
+        adopted: bool, staged: bool, acts in proptest::collection::vec(act(), 1..12),
     ) {
         let mut model = Model::new(adopted);
+        model.staged = staged;
         for act in acts {
             let before = model.live_release();
             let wanted = match act {
@@ -424,6 +546,10 @@ proptest! {
                     }
                     plan.map(|plan| plan.release)
                 }
+                Act::Grow => {
+                    model.live.push(SlotName(format!("s{}", model.live.len())));
+                    None
+                }
                 Act::Rollback(to, cut) => {
                     let wish = if to == 7 { Wish::Previous } else { Wish::Release(r(to.into())) };
                     model.rollback(&wish, cut).ok().map(|plan| plan.release)
@@ -433,7 +559,9 @@ proptest! {
             let now = model.live_release();
             prop_assert!(now == before || now == wanted, "{before:?} → {now:?}, not {wanted:?}");
             let read = model.read();
-            prop_assert!(read.iter().all(|one| *one == read[0]), "a mixture: {read:?}");
+            // A slot that the release does not have is absent or empty (0).
+            let whole = |one: &Option<u32>| *one == read[0] || matches!(one, None | Some(0));
+            prop_assert!(read.iter().all(whole), "a mixture: {read:?}");
             let history = model.history();
             prop_assert!(history.open.is_none());
             if !history.publications.is_empty() {

@@ -163,6 +163,8 @@ pub enum Role {
     Build(ReleaseId),
     /// The slot that keeps an earlier release.
     Archive(ReleaseId),
+    /// The slot that is swapped in where the build's own name must go on answering meanwhile.
+    Candidate(ReleaseId),
 }
 
 /// How a warehouse names the slots that belong to a live one.
@@ -176,6 +178,12 @@ pub enum Naming {
         /// The longest identifier the warehouse keeps whole (63 bytes on PostgreSQL).
         max_bytes: usize,
     },
+    /// The same for names of several parts, each in double quotes where it needs them: the last part
+    /// gets the suffix, in upper case so that plain names stay plain (Snowflake).
+    Dotted {
+        /// The longest last part.
+        max_bytes: usize,
+    },
 }
 
 impl Naming {
@@ -184,16 +192,46 @@ impl Naming {
     pub fn slot(self, live: &SlotName, role: Role) -> SlotName {
         match self {
             Self::Files => SlotName(file_slot(live.as_path(), role).display().to_string()),
-            Self::Identifiers { max_bytes } => {
-                let suffix = match role {
-                    Role::Live => return live.clone(),
-                    Role::Build(release) => format!("__build_{release}"),
-                    Role::Archive(release) => format!("__{release}"),
-                };
-                SlotName(shortened(live.as_str(), &suffix, max_bytes))
-            }
+            Self::Identifiers { max_bytes } => match suffix(role) {
+                Some(suffix) => SlotName(shortened(live.as_str(), &suffix, max_bytes)),
+                None => live.clone(),
+            },
+            Self::Dotted { max_bytes } => match suffix(role) {
+                Some(suffix) => dotted_slot(live.as_str(), &suffix.to_uppercase(), max_bytes),
+                None => live.clone(),
+            },
         }
     }
+}
+
+fn suffix(role: Role) -> Option<String> {
+    match role {
+        Role::Live => None,
+        Role::Build(release) => Some(format!("__build_{release}")),
+        Role::Archive(release) => Some(format!("__{release}")),
+        Role::Candidate(release) => Some(format!("__next_{release}")),
+    }
+}
+
+fn dotted_slot(live: &str, suffix: &str, max_bytes: usize) -> SlotName {
+    let mut quoted = false;
+    let mut begin = 0;
+    for (at, c) in live.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '.' if !quoted => begin = at + 1,
+            _ => {}
+        }
+    }
+    let (before, last) = live.split_at(begin);
+    let inner = last.strip_prefix('"').and_then(|last| last.strip_suffix('"'));
+    SlotName(match inner {
+        Some(inner) => {
+            let name = shortened(&inner.replace("\"\"", "\""), suffix, max_bytes);
+            format!("{before}\"{}\"", name.replace('"', "\"\""))
+        }
+        None => format!("{before}{}", shortened(last, suffix, max_bytes)),
+    })
 }
 
 /// The directory beside a live file in which Switchback keeps everything that belongs to it.
@@ -208,6 +246,7 @@ fn file_slot(live: &Path, role: Role) -> PathBuf {
         Role::Live => return live.to_path_buf(),
         Role::Build(release) => format!("build_{release}"),
         Role::Archive(release) => release.to_string(),
+        Role::Candidate(release) => format!("next_{release}"),
     };
     home_of_file(live).join(directory).join(live.file_name().unwrap_or_default())
 }
@@ -258,6 +297,19 @@ mod tests {
         let live = SlotName::from("analytics");
         assert_eq!(naming.slot(&live, Role::Build(ReleaseId(43))).as_str(), "analytics__build_r43");
         assert_eq!(naming.slot(&live, Role::Archive(ReleaseId(42))).as_str(), "analytics__r42");
+    }
+
+    #[test]
+    fn the_last_part_of_a_dotted_name_carries_the_suffix_inside_its_quotes() {
+        let naming = Naming::Dotted { max_bytes: 255 };
+        let build = |live: &str| naming.slot(&SlotName::from(live), Role::Build(ReleaseId(2))).0;
+        assert_eq!(build("SHOP"), "SHOP__BUILD_R2");
+        assert_eq!(build("SHOP.MARTS"), "SHOP.MARTS__BUILD_R2");
+        assert_eq!(build("\"my.shop\".\"odd \"\"x\""), "\"my.shop\".\"odd \"\"x__BUILD_R2\"");
+        let long = format!("SHOP.{}", "A".repeat(255));
+        let short = build(&long);
+        assert_eq!(short.len(), "SHOP.".len() + 255);
+        assert!(short.ends_with("__BUILD_R2"));
     }
 
     #[test]

@@ -6,9 +6,10 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::name::{ReleaseId, Role, SlotName};
+use super::name::{Identity, ReleaseId, Role, SlotName};
 use super::slot::{Content, Observation, Seal};
 
 /// The verbs that change something in an environment.
@@ -59,6 +60,38 @@ pub struct Kept {
     pub to: SlotName,
 }
 
+/// A state of a container at a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// The container under its present name.
+    pub container: SlotName,
+    /// Which container it must be.
+    pub identity: Identity,
+    /// The moment, in UTC.
+    pub at: DateTime<Utc>,
+}
+
+/// A build on its way into live by way of a copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// The live slot it belongs to.
+    pub live: SlotName,
+    /// The build.
+    pub build: SlotName,
+    /// The copy that is swapped in.
+    pub candidate: SlotName,
+}
+
+/// Whose views are relinked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The build's, before the cutover.
+    Build,
+    /// What has become live.
+    Live,
+}
+
 /// Whose content is being kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -93,12 +126,56 @@ pub enum Step {
         /// Whether there is no live content yet, so that the build starts empty.
         from_nothing: bool,
     },
+    /// Create empty slots for what a release did not have yet, stamped as that release, so that all
+    /// slots of the environment agree.
+    Found {
+        /// The slots: live ones that do not exist yet, or archives of an earlier release.
+        slots: Vec<SlotName>,
+        /// The release they belong to.
+        release: ReleaseId,
+    },
+    /// Copy an earlier state of a container into a new slot and stamp it `sealed` (warehouses that
+    /// can read their own past).
+    Recall {
+        /// Live and the slot that is made.
+        pairs: Vec<Pair>,
+        /// The release it is, or becomes.
+        release: ReleaseId,
+        /// Which attempt at it.
+        attempt: u32,
+        /// Which past, one for each pair.
+        past: Vec<Past>,
+    },
+    /// Remove the builds whose copies are live now.
+    Unstage {
+        /// The release they hold.
+        release: ReleaseId,
+        /// The builds.
+        slots: Vec<SlotName>,
+    },
     /// Run the project's dbt commands on the build slots.
     Build {
         /// The build slots dbt is moved to.
         pairs: Vec<Pair>,
         /// dbt's arguments, one command each.
         commands: Vec<Vec<String>>,
+    },
+    /// Make views independent of the names that are about to change.
+    Relink {
+        /// Live and build.
+        pairs: Vec<Pair>,
+        /// Whose views.
+        side: Side,
+    },
+    /// Copy the build to the slots that are swapped in, so that the build's names go on answering
+    /// until what was swapped in does not name them any more.
+    Stage {
+        /// What is copied where.
+        staged: Vec<Staged>,
+        /// The release it is.
+        release: ReleaseId,
+        /// Which attempt.
+        attempt: u32,
     },
     /// Judge the build against live: the gates.
     Verify {
@@ -136,6 +213,11 @@ pub enum Step {
         #[serde(default)]
         damaged: bool,
     },
+    /// Let what runs by itself (tasks) run in live and nowhere else.
+    HandOver {
+        /// Live and where the swap left what it displaced.
+        pairs: Vec<Pair>,
+    },
     /// Run the post-deploy checks on live.
     Check {
         /// dbt's arguments, one command each.
@@ -170,8 +252,12 @@ impl Step {
             Self::Drop { role, .. } => match role {
                 Role::Build(release) => format!("drop:build_{release}"),
                 Role::Archive(release) => format!("drop:{release}"),
+                Role::Candidate(release) => format!("drop:next_{release}"),
                 Role::Live => unreachable!("no planner drops live"),
             },
+            Self::Relink { side: Side::Live, .. } => "relink:live".to_owned(),
+            // Both what comes in and what is live may lack a slot.
+            Self::Found { release, .. } => format!("found:{release}"),
             other => other.title().to_owned(),
         }
     }
@@ -182,6 +268,12 @@ impl Step {
         match self {
             Self::Drop { .. } => "drop",
             Self::Clone { .. } => "clone",
+            Self::Found { .. } => "found",
+            Self::Recall { .. } => "recall",
+            Self::Relink { .. } => "relink",
+            Self::Stage { .. } => "stage",
+            Self::Unstage { .. } => "unstage",
+            Self::HandOver { .. } => "hand-over",
             Self::Build { .. } => "build",
             Self::Verify { .. } => "verify",
             Self::Seal { .. } => "seal",
@@ -201,7 +293,7 @@ impl Step {
     pub fn holds_in(&self, observed: &Observation) -> Option<bool> {
         let all = |pairs: &[Pair], wanted: &dyn Fn(&Pair) -> bool| Some(pairs.iter().all(wanted));
         match self {
-            Self::Drop { slots, .. } => {
+            Self::Drop { slots, .. } | Self::Unstage { slots, .. } => {
                 Some(slots.iter().all(|slot| *observed.content(slot) == Content::Absent))
             }
             Self::Clone { pairs, release, attempt, .. } => all(pairs, &|pair| {
@@ -210,13 +302,16 @@ impl Step {
                     .own_stamp()
                     .is_some_and(|stamp| stamp.release == *release && stamp.attempt == *attempt)
             }),
-            Self::Seal { pairs, release, attempt } => all(pairs, &|pair| {
-                observed.content(&pair.other).own_stamp().is_some_and(|stamp| {
-                    stamp.release == *release
-                        && stamp.attempt == *attempt
-                        && stamp.seal == Seal::Sealed
-                })
-            }),
+            Self::Seal { pairs, release, attempt }
+            | Self::Recall { pairs, release, attempt, .. } => {
+                all(pairs, &|pair| sealed_as(observed, &pair.other, *release, *attempt))
+            }
+            Self::Stage { staged, release, attempt } => Some(
+                staged.iter().all(|one| sealed_as(observed, &one.candidate, *release, *attempt)),
+            ),
+            Self::Found { slots, release } => {
+                Some(slots.iter().all(|slot| observed.content(slot).release() == Some(*release)))
+            }
             Self::Swap { pairs, publishes, .. } => {
                 all(pairs, &|pair| observed.content(&pair.live).release() == Some(*publishes))
             }
@@ -233,9 +328,17 @@ impl Step {
             | Self::Verify { .. }
             | Self::SyncGrants { .. }
             | Self::Drift { .. }
+            | Self::Relink { .. }
+            | Self::HandOver { .. }
             | Self::Check { .. } => None,
         }
     }
+}
+
+fn sealed_as(observed: &Observation, slot: &SlotName, release: ReleaseId, attempt: u32) -> bool {
+    observed.content(slot).own_stamp().is_some_and(|stamp| {
+        stamp.release == release && stamp.attempt == attempt && stamp.seal == Seal::Sealed
+    })
 }
 
 /// One thing that is done to the outside world. Effects are data: they are printed by a dry run
@@ -311,6 +414,23 @@ pub enum Effect {
         /// The release it must hold.
         release: ReleaseId,
     },
+    /// Rewrite what views name, faithfully or not at all: from a container's name to another's, or to
+    /// none where a name without it means the view's own container.
+    Relink {
+        /// The slot whose views are rewritten.
+        slot: SlotName,
+        /// The names that must not stay, and what takes their place.
+        names: Vec<(SlotName, Option<SlotName>)>,
+    },
+    /// Bring something of one slot over to another and prove that nothing differs.
+    Carry {
+        /// What.
+        what: Carried,
+        /// Source.
+        from: SlotName,
+        /// Destination.
+        to: SlotName,
+    },
     /// Run dbt.
     Dbt {
         /// Its arguments.
@@ -327,6 +447,34 @@ pub enum Effect {
 
 fn yes() -> bool {
     true
+}
+
+/// What is carried from one slot to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carried {
+    /// The container's own settings: comment, tags, parameters, retention.
+    Settings,
+    /// Who may do what, the container's own grants included.
+    Grants,
+    /// What runs by itself: it is started there and stopped here.
+    Tasks,
+    /// Nothing is carried: what a copy left out is found, and stops where it would be lost.
+    Objects,
+    /// Definitions and rows.
+    Content,
+}
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Settings => "settings",
+            Self::Grants => "grants",
+            Self::Tasks => "tasks",
+            Self::Objects => "objects",
+            Self::Content => "content",
+        })
+    }
 }
 
 impl fmt::Display for Effect {
@@ -347,6 +495,20 @@ impl fmt::Display for Effect {
             Self::RemoveSlot { slot, release } => {
                 write!(f, "remove    {slot}, if it holds {release}")
             }
+            Self::Relink { slot, names } => {
+                write!(f, "relink    the views of {slot}")?;
+                for (from, to) in names {
+                    match to {
+                        Some(to) => write!(f, ", {from} → {to}")?,
+                        None => write!(f, ", without {from}")?,
+                    }
+                }
+                Ok(())
+            }
+            Self::Carry { what: Carried::Objects, from, to } => {
+                write!(f, "inspect   {to} against {from}: nothing is left out")
+            }
+            Self::Carry { what, from, to } => write!(f, "carry     {what}: {from} → {to}"),
             Self::Dbt { arguments, on } => {
                 write!(f, "dbt       {}   (on {on})", arguments.join(" "))
             }

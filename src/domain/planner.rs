@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::history::{History, ReleaseState};
+use super::history::{History, Release, ReleaseState};
 use super::name::{Identity, Naming, ReleaseId, Role, SlotName};
-use super::plan::{Adoption, Effect, Kept, Pair, Plan, Planned, Rung, Step, Verb};
+use super::plan::{
+    Adoption, Effect, Kept, Pair, Past, Plan, Planned, Rung, Side, Staged, Step, Verb,
+};
 use super::slot::{Content, Live, Observation};
 
 /// What every planner stands on.
@@ -19,6 +21,9 @@ pub struct Ground<'a> {
     pub live: &'a [SlotName],
     /// How builds and archives are named.
     pub naming: Naming,
+    /// Whether several slots are swapped in by way of copies, so that the build's names go on
+    /// answering meanwhile.
+    pub staged: bool,
     /// The warehouse's renderer.
     pub render: &'a dyn Fn(&Step) -> Vec<Effect>,
 }
@@ -124,12 +129,16 @@ pub struct Standing {
     pub adopted: BTreeMap<SlotName, Identity>,
     /// Whether that content cannot be read at all.
     pub damaged: bool,
+    /// Live slots that do not exist yet, and did not belong to the release either.
+    pub missing: Vec<SlotName>,
 }
 
 /// What a deploy or a build is asked for.
 pub struct DeployWish {
     /// Deploy or build.
     pub verb: Verb,
+    /// Where dbt builds each live slot, where the rule for names does not say it.
+    pub pairs: Option<Vec<Pair>>,
     /// dbt's commands.
     pub commands: Vec<Vec<String>>,
     /// Post-deploy checks.
@@ -144,21 +153,20 @@ pub struct DeployWish {
 
 /// What is live now: by stamp, or by the identity of content to adopt.
 pub fn standing(ground: &Ground<'_>) -> Result<Standing, Obstacle> {
-    let unstamped = |adopted: BTreeMap<SlotName, Identity>, damaged| {
-        let known = ground.history.releases.values().find(|release| {
-            release.state == ReleaseState::Adopted && release.identities == adopted
-        });
-        let number = || ground.history.number_to_adopt(&ground.stamped());
-        let release = Some(known.map_or_else(number, |release| release.id));
-        Standing { release, adopted, damaged }
+    let unstamped = |adopted: BTreeMap<SlotName, Identity>, damaged, missing| {
+        let release = Some(ground.number_of(&adopted));
+        Standing { release, adopted, damaged, missing }
     };
     match Live::of(ground.live, ground.observation) {
         Live::Busy { slot, reason } => Err(Obstacle::Busy { slot, reason }),
-        Live::Mixed(slots) => Err(Obstacle::Mixed(slots)),
+        Live::Mixed(slots) => match ground.agreed() {
+            Some(standing) => Ok(standing),
+            None => Err(Obstacle::Mixed(slots)),
+        },
         Live::Empty => Ok(Standing::default()),
         Live::Release(release) => Ok(Standing { release: Some(release), ..Standing::default() }),
-        Live::Unstamped(identities) => Ok(unstamped(identities, false)),
-        Live::Damaged { identities, .. } => Ok(unstamped(identities, true)),
+        Live::Unstamped(identities) => Ok(unstamped(identities, false, Vec::new())),
+        Live::Damaged { identities, .. } => Ok(unstamped(identities, true, Vec::new())),
     }
 }
 
@@ -178,14 +186,10 @@ pub fn deploy(ground: &Ground<'_>, wish: &DeployWish) -> Result<Plan, Obstacle> 
     {
         return Err(Obstacle::Vanished(claimed));
     }
-    let (mut release, mut attempt) = ground.history.next_release(&ground.stamped());
-    if let Some(adopted) = standing.release.filter(|adopted| *adopted >= release) {
-        // The number went to what is being adopted.
-        release = adopted.next();
-        attempt = ground.history.release(release).map_or(1, |abandoned| abandoned.attempt + 1);
-    }
-    let pairs = ground.pairs(Role::Build(release));
-    let mut steps = ground.leftover(release)?;
+    let (release, attempt) = ground.next(&standing);
+    let pairs = wish.pairs.clone().unwrap_or_else(|| ground.named(Role::Build(release)));
+    let mut steps = ground.leftover(release, &pairs)?;
+    steps.extend(ground.founded(&[], release, &standing));
     steps.push(Step::Clone {
         pairs: pairs.clone(),
         release,
@@ -193,13 +197,20 @@ pub fn deploy(ground: &Ground<'_>, wish: &DeployWish) -> Result<Plan, Obstacle> 
         from_nothing: standing.release.is_none(),
     });
     steps.push(Step::Build { pairs: pairs.clone(), commands: wish.commands.clone() });
+    steps.extend(ground.where_needed(Step::Relink { pairs: pairs.clone(), side: Side::Build }));
     steps.push(Step::Verify { pairs: pairs.clone() });
     steps.push(Step::Seal { pairs: pairs.clone(), release, attempt });
     if wish.verb == Verb::Deploy {
-        steps.extend(ground.cutover(&pairs, release, &standing, &wish.checks)?);
+        steps.extend(ground.publish(&pairs, release, attempt, &standing, &wish.checks)?);
         steps.extend(ground.expired(release, standing.release, wish.keep));
     }
     Ok(ground.plan(wish.verb, release, attempt, &standing, Some(wish.moved_by), steps))
+}
+
+/// The number of the release that a deploy would make now.
+pub fn upcoming(ground: &Ground<'_>) -> Result<ReleaseId, Obstacle> {
+    let standing = readable(ground)?;
+    Ok(ground.next(&standing).0)
 }
 
 /// Plans the publishing of a build that waits: `wanted`, or the newest.
@@ -222,11 +233,16 @@ pub fn promote(
     if waiting.base != standing.release {
         return Err(Obstacle::Outdated { release, base: waiting.base, live: standing.release });
     }
-    let pairs = ground.pairs(Role::Build(release));
-    if !pairs.iter().all(|pair| ground.content(&pair.other).release() == Some(release)) {
+    let built = ground.pairs(Role::Build(release));
+    if !built.iter().all(|pair| ground.content(&pair.other).release() == Some(release)) {
         return Err(Obstacle::NotKept(release));
     }
-    let mut steps = ground.cutover(&pairs, release, &standing, checks)?;
+    let pairs = ground.whole(&built, Role::Build(release));
+    let mut steps = ground.founded(&pairs, release, &standing);
+    if ground.staged {
+        steps.extend(ground.drop_of(Role::Candidate(release)));
+    }
+    steps.extend(ground.publish(&pairs, release, waiting.attempt, &standing, checks)?);
     steps.extend(ground.expired(release, standing.release, keep));
     Ok(ground.plan(Verb::Promote, release, waiting.attempt, &standing, None, steps))
 }
@@ -243,8 +259,38 @@ pub fn rollback(ground: &Ground<'_>, target: ReleaseId) -> Result<Plan, Obstacle
         Holding::Gone => return Err(Obstacle::NotKept(target)),
     };
     let attempt = ground.history.release(target).map_or(1, |release| release.attempt);
-    let steps = ground.cutover(&pairs, target, &standing, &[])?;
+    let mut steps = ground.founded(&pairs, target, &standing);
+    steps.extend(ground.cutover(&pairs, target, &standing, &[])?);
     Ok(ground.plan(Verb::Rollback, target, attempt, &standing, None, steps))
+}
+
+/// Plans the way back to a state that is not kept but that the warehouse can read from its own
+/// past: it is copied into slots of its own, which are swapped in. `past` names, for each live slot,
+/// the container that held it and the moment; `as_release` is the release that this is, where it is
+/// one as a whole, and otherwise it gets a number of its own.
+pub fn recall(
+    ground: &Ground<'_>,
+    as_release: Option<ReleaseId>,
+    past: &BTreeMap<SlotName, Past>,
+) -> Result<Plan, Obstacle> {
+    let standing = standing(ground)?;
+    let (release, attempt) = match as_release {
+        Some(release) => {
+            let known = ground.history.release(release);
+            (release, known.map_or(1, |known| known.attempt) + 1)
+        }
+        None => ground.next(&standing),
+    };
+    if standing.release == Some(release) {
+        return Err(Obstacle::AlreadyLive(release));
+    }
+    let pairs: Vec<Pair> = ground.named(Role::Build(release));
+    let found: Option<Vec<Past>> = pairs.iter().map(|pair| past.get(&pair.live).cloned()).collect();
+    let past = found.ok_or(Obstacle::NotKept(release))?;
+    let mut steps = ground.leftover(release, &pairs)?;
+    steps.push(Step::Recall { pairs: pairs.clone(), release, attempt, past });
+    steps.extend(ground.cutover(&pairs, release, &standing, &[])?);
+    Ok(ground.plan(Verb::Rollback, release, attempt, &standing, None, steps))
 }
 
 /// Plans the dropping of archives: the named ones, or those beyond `keep`.
@@ -279,11 +325,104 @@ pub fn prune(ground: &Ground<'_>, named: &[ReleaseId], keep: usize) -> Result<Pl
 }
 
 impl Ground<'_> {
+    /// The number under which content that no stamp speaks for is adopted.
+    fn number_of(&self, adopted: &BTreeMap<SlotName, Identity>) -> ReleaseId {
+        let known =
+            self.history.releases.values().find(|release| {
+                release.state == ReleaseState::Adopted && release.is_among(adopted)
+            });
+        known.map_or_else(|| self.history.number_to_adopt(&self.stamped()), |release| release.id)
+    }
+
+    /// What slots that are not all stamped alike agree on after all: an environment grows by slots
+    /// that do not exist yet, or that dbt alone wrote until now; they belong to what is live with
+    /// them. A slot that the release did have is missed.
+    fn agreed(&self) -> Option<Standing> {
+        let mut releases = BTreeSet::new();
+        let mut adopted = BTreeMap::new();
+        let mut missing = Vec::new();
+        for slot in self.live {
+            match self.content(slot) {
+                Content::Absent => missing.push(slot.clone()),
+                content => match content.release() {
+                    Some(release) => drop(releases.insert(release)),
+                    None => drop(adopted.insert(slot.clone(), content.identity()?.clone())),
+                },
+            }
+        }
+        let release = match releases.into_iter().collect::<Vec<_>>()[..] {
+            [] => self.number_of(&adopted),
+            [release] => release,
+            _ => return None,
+        };
+        let known = self.history.release(release);
+        let had = known.map(Release::slots).unwrap_or_default();
+        let was_adopted = |slot: &SlotName, identity: &Identity| {
+            known.is_some_and(|one| one.identities.get(slot) == Some(identity))
+        };
+        let grown = missing.iter().all(|slot| !had.contains(slot))
+            && adopted.iter().all(|(slot, id)| !had.contains(slot) || was_adopted(slot, id))
+            && (known.is_some() || self.live.len() == missing.len() + adopted.len());
+        grown.then_some(Standing { release: Some(release), adopted, damaged: false, missing })
+    }
+
     fn content(&self, slot: &SlotName) -> &Content {
         self.observation.content(slot)
     }
 
+    /// A release's slots, with names for those that the environment grew by since: in the release
+    /// they are empty.
+    fn whole(&self, kept: &[Pair], role: Role) -> Vec<Pair> {
+        let names = self.named(role).into_iter();
+        names
+            .map(|named| kept.iter().find(|pair| pair.live == named.live).cloned().unwrap_or(named))
+            .collect()
+    }
+
+    /// The making of empty slots for what a release did not have, and for what live does not.
+    fn founded(&self, pairs: &[Pair], release: ReleaseId, standing: &Standing) -> Vec<Step> {
+        let absent = |pair: &&Pair| *self.content(&pair.other) == Content::Absent;
+        let new: Vec<SlotName> =
+            pairs.iter().filter(absent).map(|pair| pair.other.clone()).collect();
+        let incoming = (!new.is_empty()).then_some(Step::Found { slots: new, release });
+        let missing = &standing.missing;
+        let live = standing.release.filter(|_| !missing.is_empty());
+        let live = live.map(|release| Step::Found { slots: missing.clone(), release });
+        incoming.into_iter().chain(live).collect()
+    }
+
+    /// The next release and the attempt at it.
+    fn next(&self, standing: &Standing) -> (ReleaseId, u32) {
+        let (release, attempt) = self.history.next_release(&self.stamped());
+        match standing.release.filter(|adopted| *adopted >= release) {
+            Some(adopted) => {
+                // The number went to what is being adopted.
+                let release = adopted.next();
+                let known = self.history.release(release);
+                (release, known.map_or(1, |abandoned| abandoned.attempt + 1))
+            }
+            None => (release, attempt),
+        }
+    }
+
+    /// A step, where the warehouse does something for it.
+    fn where_needed(&self, step: Step) -> Option<Step> {
+        (!(self.render)(&step).is_empty()).then_some(step)
+    }
+
+    /// Where the slots of a role are: where dbt built them, or where the rule for names puts them.
     fn pairs(&self, role: Role) -> Vec<Pair> {
+        if let Role::Build(release) = role
+            && let Some(known) = self.history.release(release)
+            && !known.pairs.is_empty()
+        {
+            return known.pairs.clone();
+        }
+        self.named(role)
+    }
+
+    /// Where the rule for names puts the slots of a role.
+    fn named(&self, role: Role) -> Vec<Pair> {
         self.live
             .iter()
             .map(|live| Pair { live: live.clone(), other: self.naming.slot(live, role) })
@@ -301,15 +440,20 @@ impl Ground<'_> {
     #[must_use]
     pub fn holding(&self, target: ReleaseId) -> Holding {
         let others = self.history.releases.keys().copied().filter(|id| *id != target);
+        let had = self.history.release(target).map(Release::slots).unwrap_or_default();
+        let is_there = |pair: &Pair| self.content(&pair.other).release() == Some(target);
         let kept = std::iter::once(target)
             .chain(others)
-            .flat_map(|id| [Role::Archive(id), Role::Build(id)])
+            .flat_map(|id| [Role::Archive(id), Role::Build(id), Role::Candidate(id)])
             .map(|role| self.pairs(role))
             .find(|pairs| {
-                pairs.iter().all(|pair| self.content(&pair.other).release() == Some(target))
+                let mut own =
+                    pairs.iter().filter(|pair| had.is_empty() || had.contains(&pair.live));
+                pairs.iter().any(is_there) && own.all(is_there)
             });
-        if let Some(pairs) = kept {
-            return Holding::Kept(pairs);
+        if let Some(kept) = kept {
+            let here: Vec<Pair> = kept.into_iter().filter(is_there).collect();
+            return Holding::Kept(self.whole(&here, Role::Archive(target)));
         }
         // It may be there and only not readable now, because somebody looks into it.
         let busy = self.pairs(Role::Archive(target)).into_iter().find_map(|pair| {
@@ -346,6 +490,42 @@ impl Ground<'_> {
         }
     }
 
+    /// The publishing of a sealed build.
+    fn publish(
+        &self,
+        pairs: &[Pair],
+        release: ReleaseId,
+        attempt: u32,
+        standing: &Standing,
+        checks: &[Vec<String>],
+    ) -> Result<Vec<Step>, Obstacle> {
+        if !self.staged || pairs.len() < 2 {
+            return self.cutover(pairs, release, standing, checks);
+        }
+        let candidates = |live: &SlotName| self.naming.slot(live, Role::Candidate(release));
+        let staged: Vec<Staged> = pairs
+            .iter()
+            .map(|Pair { live, other }| Staged {
+                live: live.clone(),
+                build: other.clone(),
+                candidate: candidates(live),
+            })
+            .collect();
+        let incoming: Vec<Pair> = staged
+            .iter()
+            .map(|one| Pair { live: one.live.clone(), other: one.candidate.clone() })
+            .collect();
+        let builds = staged.iter().map(|one| one.build.clone()).collect();
+        let mut steps = vec![Step::Stage { staged, release, attempt }];
+        steps.extend(self.cutover(&incoming, release, standing, checks)?);
+        let relink = self.where_needed(Step::Relink { pairs: pairs.to_vec(), side: Side::Live });
+        let behind = |step: &Step| matches!(step, Step::Swap { .. } | Step::HandOver { .. });
+        let at = steps.iter().rposition(behind).map_or(steps.len(), |at| at + 1);
+        steps.splice(at..at, relink);
+        steps.push(Step::Unstage { release, slots: builds });
+        Ok(steps)
+    }
+
     fn cutover(
         &self,
         pairs: &[Pair],
@@ -366,6 +546,9 @@ impl Ground<'_> {
             displaces: standing.release,
             damaged: standing.damaged,
         });
+        if standing.release.is_some() {
+            steps.extend(self.where_needed(Step::HandOver { pairs: pairs.to_vec() }));
+        }
         if !checks.is_empty() {
             steps.push(Step::Check { commands: checks.to_vec() });
         }
@@ -393,8 +576,8 @@ impl Ground<'_> {
     }
 
     /// What an earlier attempt at `release` left where the build must go.
-    fn leftover(&self, release: ReleaseId) -> Result<Vec<Step>, Obstacle> {
-        for pair in self.pairs(Role::Build(release)) {
+    fn leftover(&self, release: ReleaseId, pairs: &[Pair]) -> Result<Vec<Step>, Obstacle> {
+        for pair in pairs.iter().cloned() {
             match self.content(&pair.other) {
                 Content::Busy { reason } => {
                     return Err(Obstacle::Busy { slot: pair.other, reason: reason.clone() });
@@ -405,13 +588,27 @@ impl Ground<'_> {
                 _ => {}
             }
         }
-        Ok(self.drop_of(Role::Build(release)).into_iter().collect())
+        let candidates = if self.staged { self.drop_of(Role::Candidate(release)) } else { None };
+        let mut slots: BTreeSet<SlotName> = pairs
+            .iter()
+            .cloned()
+            .chain(self.pairs(Role::Build(release)))
+            .map(|pair| pair.other)
+            .filter(|slot| holds_only(self.content(slot), release))
+            .collect();
+        slots.retain(|slot| *self.content(slot) != Content::Absent);
+        let builds = (!slots.is_empty())
+            .then(|| Step::Drop { role: Role::Build(release), slots: slots.into_iter().collect() });
+        Ok(builds.into_iter().chain(candidates).collect())
     }
 
     /// The dropping of a role's slots, as far as they hold that release and nothing else: a name is
     /// a claim, and what a swap left under it may be somebody's production.
     fn drop_of(&self, role: Role) -> Option<Step> {
-        let (Role::Build(release) | Role::Archive(release)) = role else { return None };
+        let (Role::Build(release) | Role::Archive(release) | Role::Candidate(release)) = role
+        else {
+            return None;
+        };
         let slots: Vec<SlotName> = self
             .pairs(role)
             .into_iter()
@@ -450,7 +647,8 @@ impl Ground<'_> {
                 ReleaseState::Waiting => one.base != Some(release),
                 ReleaseState::Adopted | ReleaseState::Building | ReleaseState::Published => false,
             })
-            .filter_map(|one| self.drop_of(Role::Build(one.id)));
+            .flat_map(|one| [Role::Build(one.id), Role::Candidate(one.id)])
+            .filter_map(|role| self.drop_of(role));
         archives.chain(builds).collect()
     }
 }

@@ -32,6 +32,9 @@ pub struct Node {
     pub kind: NodeKind,
     /// The relation it writes.
     pub relation: RelationName,
+    /// The same as dbt writes it into SQL, with the quotes it uses, where the manifest tells.
+    #[serde(default)]
+    pub rendered: Option<String>,
     /// Its materialization, such as `table`.
     pub materialized: String,
     /// The file it is defined in, relative to the project.
@@ -54,6 +57,8 @@ impl Node {
 pub struct Manifest {
     /// Every node that writes, by unique id.
     pub nodes: BTreeMap<String, Node>,
+    /// Where the sources lie.
+    pub sources: Vec<RelationName>,
     /// Compiled or raw SQL per node that names something beside its own relation is searched for
     /// references to production; `unique_id` → raw code.
     pub raw_code: BTreeMap<String, String>,

@@ -139,12 +139,13 @@ fn after_the_swap(
 /// Whether an archive that was to be dropped holds something else by now.
 fn was_overtaken(step: &Step, observation: &Observation) -> bool {
     match step {
-        Step::Drop { role: Role::Build(release) | Role::Archive(release), slots } => {
-            slots.iter().any(|slot| {
-                let content = observation.content(slot);
-                *content != Content::Absent && !holds_only(content, *release)
-            })
-        }
+        Step::Drop {
+            role: Role::Build(release) | Role::Archive(release) | Role::Candidate(release),
+            slots,
+        } => slots.iter().any(|slot| {
+            let content = observation.content(slot);
+            *content != Content::Absent && !holds_only(content, *release)
+        }),
         _ => false,
     }
 }

@@ -18,6 +18,7 @@ pub fn relocated(mut history: History, live: &[SlotName], naming: Naming) -> His
     let releases: Vec<ReleaseId> = history.releases.keys().copied().collect();
     for release in history.releases.values_mut() {
         release.identities = renamed(&release.identities, today);
+        release.pairs.clear(); // the rule for names says where they are
         if let Some(baseline) = &mut release.baseline {
             baseline.marks = renamed(&baseline.marks, today);
         }
@@ -69,8 +70,15 @@ fn moved(
 
 fn rename(step: &mut Step, now: &dyn Fn(&SlotName) -> SlotName) {
     match step {
-        Step::Drop { slots, .. } => slots.iter_mut().for_each(|slot| *slot = now(slot)),
+        Step::Drop { slots, .. } | Step::Found { slots, .. } | Step::Unstage { slots, .. } => {
+            for slot in slots {
+                *slot = now(slot);
+            }
+        }
         Step::Clone { pairs, .. }
+        | Step::Recall { pairs, .. }
+        | Step::Relink { pairs, .. }
+        | Step::HandOver { pairs }
         | Step::Build { pairs, .. }
         | Step::Verify { pairs }
         | Step::Seal { pairs, .. }
@@ -87,6 +95,6 @@ fn rename(step: &mut Step, now: &dyn Fn(&SlotName) -> SlotName) {
                 (*live, *from, *to) = (now(live), now(from), now(to));
             }
         }
-        Step::Check { .. } => {}
+        Step::Stage { .. } | Step::Check { .. } => {} // files are never staged
     }
 }

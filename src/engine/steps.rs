@@ -2,7 +2,7 @@
 
 use super::{
     Baseline, DbtSummary, Engine, Event, Evidence, Failure, History, Kind, Outcome, Pair, Plan,
-    Planned, PortError, Step, Verb, halted, held,
+    Planned, PortError, Step, Under, Verb, halted, held,
 };
 use crate::domain::inventory::{Depth, Inventory, compare};
 use crate::domain::plan::Effect;
@@ -46,30 +46,49 @@ impl Engine<'_> {
     }
 
     /// Performs a step: its effects through the warehouse or dbt, and what it reads and judges.
-    pub(super) async fn perform(&mut self, planned: &Planned) -> Result<Evidence, PortError> {
+    pub(super) async fn perform(
+        &mut self,
+        plan: &Plan,
+        planned: &Planned,
+    ) -> Result<Evidence, PortError> {
+        let under = Under { fence: self.token, release: plan.release, step: planned.step.key() };
         match &planned.step {
-            Step::Clone { from_nothing, .. } => self.clone_live(planned, *from_nothing).await,
-            Step::Build { pairs, commands } => {
-                let site = Site::Build(self.warehouse.redirect(pairs));
-                self.dbt_step(commands, &site).await
+            Step::Clone { from_nothing, .. } => {
+                self.clone_live(planned, &under, *from_nothing).await
+            }
+            Step::Build { commands, .. } => {
+                let redirect = self.rules.redirect.clone().ok_or_else(|| {
+                    Failure::new(Kind::Unexpected, "a build was run without a way to move dbt")
+                })?;
+                self.dbt_step(commands, &Site::Build(redirect)).await
             }
             Step::Check { commands } => self.dbt_step(commands, &Site::LiveReadOnly).await,
             Step::Verify { pairs } => self.verify(pairs).await,
-            Step::Drift { .. } => self.drift(planned).await,
+            Step::Drift { .. } => self.drift(planned, &under).await,
             Step::Drop { .. }
+            | Step::Found { .. }
+            | Step::Recall { .. }
+            | Step::Relink { .. }
+            | Step::Stage { .. }
+            | Step::Unstage { .. }
+            | Step::HandOver { .. }
             | Step::Seal { .. }
             | Step::SyncGrants { .. }
             | Step::Swap { .. }
             | Step::SwapBack { .. }
             | Step::Keep { .. } => {
-                self.effects(planned).await?;
+                self.effects(&planned.effects, &under).await?;
                 Ok(Evidence::Performed)
             }
         }
     }
 
-    async fn effects(&self, planned: &Planned) -> Result<(), PortError> {
-        self.warehouse.perform(&planned.effects, self.token).await
+    async fn effects(&mut self, effects: &[Effect], under: &Under) -> Result<(), PortError> {
+        for note in self.warehouse.perform(effects, under).await? {
+            self.observer.event(Event::Note(note.clone()));
+            self.tale.notes.push(note);
+        }
+        Ok(())
     }
 
     /// Live is looked at after writers are kept out, where that can be done, and in any case before
@@ -77,15 +96,16 @@ impl Engine<'_> {
     async fn clone_live(
         &mut self,
         planned: &Planned,
+        under: &Under,
         from_nothing: bool,
     ) -> Result<Evidence, PortError> {
         let guard = planned.effects.iter().position(|one| matches!(one, Effect::Guard { .. }));
         let (first, rest) = planned.effects.split_at(guard.map_or(0, |at| at + 1));
-        self.warehouse.perform(first, self.token).await?;
+        self.effects(first, under).await?;
         let baseline =
             if from_nothing { Baseline::default() } else { self.warehouse.baseline().await? };
         self.rules.baseline = Some(baseline.clone());
-        self.warehouse.perform(rest, self.token).await?;
+        self.effects(rest, under).await?;
         Ok(Evidence::Cloned(baseline))
     }
 
@@ -113,8 +133,8 @@ impl Engine<'_> {
         let (mut before, mut after) = (Inventory::new(), Inventory::new());
         let depth = if self.rules.gates.compare_contents { Depth::Contents } else { Depth::Counts };
         for pair in pairs {
-            before.extend(self.warehouse.inventory(&pair.live, depth).await?);
-            after.extend(self.warehouse.inventory(&pair.other, depth).await?);
+            before.extend(self.warehouse.inventory(&pair.live, &pair.live, depth).await?);
+            after.extend(self.warehouse.inventory(&pair.other, &pair.live, depth).await?);
         }
         let changes = compare(&before, &after);
         let mut findings = judge(&changes, &self.rules.gates, &self.rules.allowed_relations);
@@ -168,8 +188,8 @@ impl Engine<'_> {
         Ok(findings)
     }
 
-    async fn drift(&mut self, planned: &Planned) -> Result<Evidence, PortError> {
-        self.effects(planned).await?;
+    async fn drift(&mut self, planned: &Planned, under: &Under) -> Result<Evidence, PortError> {
+        self.effects(&planned.effects, under).await?;
         let Some(baseline) = self.rules.baseline.clone() else {
             return Err(Failure::stopped(
                 "it is not known what production looked like when this release was cloned, so what \

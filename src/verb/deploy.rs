@@ -5,16 +5,15 @@ use std::time::Instant;
 
 use super::site::Site;
 use super::{View, look, look_after, refuse_unsettled};
-use crate::domain::containment::escapes;
 use crate::domain::history::ReleaseState;
 use crate::domain::journal::Began;
-use crate::domain::name::{Naming, Role};
+use crate::domain::name::ReleaseId;
 use crate::domain::plan::{Pair, Plan, Rung, Verb};
 use crate::domain::planner::{self, DeployWish, standing};
 use crate::domain::project::{Survey, Written};
 use crate::engine::{Rules, held};
 use crate::failure::{Failure, Kind, Outcome};
-use crate::ports::Event;
+use crate::ports::{Event, Redirect};
 use crate::report::{Answer, Changed, Shown, Word};
 
 /// Runs the verb (`Verb::Deploy` or `Verb::Build`).
@@ -27,8 +26,11 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
         return Err(untouched(failure, &view, site));
     }
     site.warehouse.preflight().await?;
-    let plan = view.plan(site, |ground| planner::deploy(ground, &wish(site, verb)))?;
-    let survey = survey(site, &plan).await.map_err(|failure| untouched(failure, &view, site))?;
+    let release = view.plan(site, planner::upcoming)?;
+    let prepared = prepare(site, release).await.map_err(|one| untouched(one, &view, site))?;
+    let view = look_again(site, view).await?;
+    let plan = view.plan(site, |ground| planner::deploy(ground, &wish(site, verb, &prepared)))?;
+    let survey = &prepared.survey;
     if let Some(failure) = held(&view.history, Some(&survey.fingerprint)) {
         return Err(untouched(failure, &view, site));
     }
@@ -38,12 +40,16 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
             ..Changed::new(Word::Planned, view.live(site), &view.history)
         })));
     }
-    let began = begin(site, &view, plan, &survey)?;
+    let began = begin(site, &view, plan, survey)?;
     let tale = site
         .under_lease(verb.to_string().as_str(), false, async |token| {
-            agree(site, &began.plan, verb).await?;
+            agree(site, &began.plan, &wish(site, verb, &prepared)).await?;
             let mut engine = site.engine(token);
-            engine.rules = Rules { fingerprint: Some(survey.fingerprint.clone()), ..site.rules() };
+            engine.rules = Rules {
+                fingerprint: Some(survey.fingerprint.clone()),
+                redirect: Some(prepared.redirect.clone()),
+                ..site.rules()
+            };
             engine.run(began.clone()).await?;
             Ok(std::mem::take(&mut engine.tale))
         })
@@ -52,7 +58,8 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
     let waits = verb == Verb::Build;
     let promote = || format!("publish it with: {}", site.command("promote", ""));
     let undo = if waits { None } else { take_back(site, &view, &began.plan) };
-    let notes = tale.drift.iter().map(|line| format!("accepted drift: {line}")).collect();
+    let drift = tale.drift.iter().map(|line| format!("accepted drift: {line}"));
+    let notes = tale.notes.iter().cloned().chain(drift).collect();
     let word = if waits { Word::Built } else { Word::Published };
     Ok(Answer::Changed(Box::new(Changed {
         previous: previous(&view, &began.plan),
@@ -68,59 +75,84 @@ pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
     })))
 }
 
-fn wish(site: &Site, verb: Verb) -> DeployWish {
+fn wish(site: &Site, verb: Verb, prepared: &Prepared) -> DeployWish {
     let config = &site.config;
-    let redirected = !config.redirect_env.is_empty() || !config.redirect_vars.is_empty();
     DeployWish {
         verb,
+        pairs: Some(prepared.pairs.clone()),
         commands: site.commands.clone(),
         checks: site.checks.clone(),
-        moved_by: if redirected { Rung::Redirect } else { Rung::Profile },
+        moved_by: prepared.rung,
         keep: config.keep_releases,
         allow_vanished: config.allow_drift,
     }
 }
 
-/// Parses the project both ways and proves that the build contains everything dbt writes.
-async fn survey(site: &Site, plan: &Plan) -> Outcome<Survey> {
+/// A project that is known to write into the build and nowhere else.
+struct Prepared {
+    survey: Survey,
+    rung: Rung,
+    redirect: Redirect,
+    pairs: Vec<Pair>,
+}
+
+/// Parses the project both ways, on the first rung of the ladder that moves every node, and proves
+/// that the build contains everything dbt writes.
+async fn prepare(site: &Site, release: ReleaseId) -> Outcome<Prepared> {
     let warehouse = site.warehouse.as_ref();
-    let redirect = warehouse.redirect(&build_pairs(site, plan));
     site.observer.event(Event::Phase("reading the dbt project".to_owned()));
-    let survey = site.dbt.survey(&redirect, site.halt.subscribe()).await?;
+    let ladder = match warehouse.ladder(release, None) {
+        Some(ladder) => ladder,
+        None => {
+            let production = site.dbt.production(site.halt.subscribe()).await?;
+            warehouse.settle(&production).await?;
+            warehouse.ladder(release, Some(&production)).unwrap_or_default()
+        }
+    };
+    let redirected = !site.config.redirect_env.is_empty() || !site.config.redirect_vars.is_empty();
+    let mut found = (0, Vec::new());
+    for (rung, redirect) in ladder {
+        let survey = site.dbt.survey(&redirect, site.halt.subscribe()).await?;
+        match warehouse.contain(&survey, release, &site.config.allow.external) {
+            Ok(pairs) => {
+                site.observer.event(Event::PhaseEnded);
+                warn_of_names(site, &survey);
+                let rung = if redirected { Rung::Redirect } else { rung };
+                return Ok(Prepared { survey, rung, redirect, pairs });
+            }
+            Err(escapes) => found = (survey.build.nodes.len(), escapes),
+        }
+    }
     site.observer.event(Event::PhaseEnded);
-    for (id, code) in &survey.build.raw_code {
-        site.observer.event(Event::Warning(format!(
-            "{id} names production's own file, which the build cannot redirect: {}",
-            code.lines().next().unwrap_or_default().trim()
-        )));
-    }
-    let escaped = escapes(&survey, &warehouse.placement(), &site.config.allow.external);
-    if escaped.is_empty() {
-        return Ok(survey);
-    }
-    let lines: Vec<String> = escaped
+    let (nodes, escapes) = found;
+    let lines: Vec<String> = escapes
         .iter()
         .map(|escape| format!("  {} ({}): {}", escape.unique_id, escape.file, escape.reason))
         .collect();
     Err(Failure::stopped(format!(
-        "{} of {} nodes would write outside the build:\n{}",
-        escaped.len(),
-        survey.build.nodes.len(),
+        "{} of {nodes} nodes would write outside the build:\n{}",
+        escapes.len(),
         lines.join("\n")
     ))
     .next("change or exclude what is named above, and run this again"))
 }
 
-fn build_pairs(site: &Site, plan: &Plan) -> Vec<Pair> {
-    let naming: Naming = site.warehouse.naming();
-    site.warehouse
-        .live()
-        .iter()
-        .map(|live| Pair {
-            live: live.clone(),
-            other: naming.slot(live, Role::Build(plan.release)),
-        })
-        .collect()
+fn warn_of_names(site: &Site, survey: &Survey) {
+    for (id, code) in &survey.build.raw_code {
+        site.observer.event(Event::Warning(format!(
+            "{id} names production itself, which the build cannot redirect: {}",
+            code.lines().next().unwrap_or_default().trim()
+        )));
+    }
+}
+
+/// Looks again where the project named slots that were not known before.
+async fn look_again(site: &Site, view: View) -> Outcome<View> {
+    let known = |slot| view.observation.slots.contains_key(slot);
+    if site.warehouse.live().iter().all(known) {
+        return Ok(view);
+    }
+    look(site).await
 }
 
 fn begin(site: &Site, view: &View, plan: Plan, survey: &Survey) -> Outcome<Began> {
@@ -152,10 +184,10 @@ fn new_writes(view: &View, survey: &Survey) -> Vec<Written> {
 }
 
 /// Under the lease, the plan that was made without it must still be the plan.
-async fn agree(site: &Site, plan: &Plan, verb: Verb) -> Outcome<()> {
+async fn agree(site: &Site, plan: &Plan, wish: &DeployWish) -> Outcome<()> {
     let view = look(site).await?;
     refuse_unsettled(site, &view.history).await?;
-    let again = view.plan(site, |ground| planner::deploy(ground, &wish(site, verb)))?;
+    let again = view.plan(site, |ground| planner::deploy(ground, wish))?;
     if again == *plan {
         return Ok(());
     }
@@ -164,7 +196,7 @@ async fn agree(site: &Site, plan: &Plan, verb: Verb) -> Outcome<()> {
         "another run changed this environment while this one was reading the project",
     )
     .production("production is untouched by this run")
-    .next(format!("run it again: {}", site.command(&verb.to_string(), ""))))
+    .next(format!("run it again: {}", site.command(&wish.verb.to_string(), ""))))
 }
 
 /// What was displaced by a plan that has run, for the report.

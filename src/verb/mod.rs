@@ -16,6 +16,7 @@ pub mod site;
 pub mod status;
 
 use crate::domain::history::History;
+use crate::domain::name::Naming;
 use crate::domain::plan::Plan;
 use crate::domain::planner::{Ground, Obstacle};
 use crate::domain::relocate::relocated;
@@ -37,7 +38,10 @@ pub struct View {
 pub async fn look(site: &Site) -> Outcome<View> {
     let folded = History::fold(&site.ledger.load().await?);
     let warehouse = site.warehouse.as_ref();
-    let history = relocated(folded, warehouse.live(), warehouse.naming());
+    if warehouse.naming() != Naming::Files {
+        warehouse.know(&folded.slots());
+    }
+    let history = relocated(folded, &warehouse.live(), warehouse.naming());
     let observation = site.warehouse.observe().await?;
     Ok(View { history, observation })
 }
@@ -72,8 +76,9 @@ impl View {
         let ground = Ground {
             history: &self.history,
             observation: &self.observation,
-            live: warehouse.live(),
+            live: &warehouse.live(),
             naming: warehouse.naming(),
+            staged: warehouse.stages(),
             render: &|step| warehouse.render(step),
         };
         planner(&ground).map_err(|obstacle| refused(site, &obstacle))

@@ -47,7 +47,12 @@ pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
     Ok(Answer::Changed(Box::new(Changed {
         previous: previous(&view, &plan),
         findings: tale.findings,
-        notes: tale.drift.iter().map(|line| format!("accepted drift: {line}")).collect(),
+        notes: tale
+            .notes
+            .iter()
+            .cloned()
+            .chain(tale.drift.iter().map(|line| format!("accepted drift: {line}")))
+            .collect(),
         undo: take_back(site, &view, &plan),
         seconds: started.elapsed().as_secs_f64(),
         plan: Some(plan),

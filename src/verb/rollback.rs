@@ -130,8 +130,8 @@ fn targets(view: &View, live: ReleaseId) -> String {
 async fn inventories(site: &Site, pairs: &[Pair], depth: Depth) -> Outcome<(Inventory, Inventory)> {
     let (mut live, mut target) = (Inventory::new(), Inventory::new());
     for pair in pairs {
-        live.extend(site.warehouse.inventory(&pair.live, depth).await?);
-        target.extend(site.warehouse.inventory(&pair.other, depth).await?);
+        live.extend(site.warehouse.inventory(&pair.live, &pair.live, depth).await?);
+        target.extend(site.warehouse.inventory(&pair.other, &pair.live, depth).await?);
     }
     Ok((live, target))
 }

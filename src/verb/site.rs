@@ -165,6 +165,7 @@ impl Site {
             allow_drift: self.config.allow_drift,
             baseline: None,
             fingerprint: None,
+            redirect: None,
         }
     }
 

@@ -49,7 +49,8 @@ fn doubt(site: &Site, view: &View) -> Option<String> {
         Ok(standing) => standing,
         Err(failure) => return Some(failure.message),
     };
-    if let Live::Damaged { slot, reason, .. } = Live::of(site.warehouse.live(), &view.observation) {
+    if let Live::Damaged { slot, reason, .. } = Live::of(&site.warehouse.live(), &view.observation)
+    {
         return Some(format!(
             "{slot} cannot be read: {reason}; put a kept release back with: {}",
             site.command("rollback", "--to TARGET --reason TEXT")

@@ -71,6 +71,8 @@ pub struct RawNode<'a> {
     #[serde(borrow, default)]
     pub root_path: Option<Text<'a>>,
     #[serde(borrow, default)]
+    relation_name: Option<Text<'a>>,
+    #[serde(borrow, default)]
     raw_code: Option<Text<'a>>,
     /// Of the file.
     #[serde(borrow, default)]
@@ -161,7 +163,8 @@ impl Raw<'_> {
     #[must_use]
     pub fn summarize(&self, reading: &Reading) -> Manifest {
         let placed_by = self.placed_by();
-        let mut manifest = Manifest::default();
+        let sources = self.sources.values().map(RawNode::source).collect();
+        let mut manifest = Manifest { sources, ..Manifest::default() };
         for (id, raw) in self.nodes.iter().chain(&self.functions) {
             if let Some(code) = &raw.raw_code
                 && reading.needles.iter().any(|needle| code.contains(needle.as_str()))
@@ -179,6 +182,7 @@ impl Raw<'_> {
                     schema: raw.schema.to_string(),
                     identifier: raw.alias.as_ref().unwrap_or(&raw.name).to_string(),
                 },
+                rendered: raw.relation_name.as_ref().map(ToString::to_string),
                 materialized: raw.materialized().to_owned(),
                 file: self.file(raw, reading),
                 placed_by: placed_by.clone(),
@@ -222,6 +226,14 @@ impl Raw<'_> {
 }
 
 impl RawNode<'_> {
+    fn source(&self) -> RelationName {
+        RelationName {
+            database: self.database.to_string(),
+            schema: self.schema.to_string(),
+            identifier: self.identifier.as_ref().unwrap_or(&self.name).to_string(),
+        }
+    }
+
     fn materialized(&self) -> &str {
         match &self.config.materialized {
             Some(word) => word,

@@ -46,7 +46,7 @@ use self::jinja::{Env, Vars};
 use self::locate::{Located, Settings, locate};
 use self::series::{Stop, with_nodes};
 use self::workspace::{Side, Workspace};
-use crate::domain::project::{DbtSummary, Survey};
+use crate::domain::project::{DbtSummary, Manifest, Survey};
 use crate::failure::Outcome;
 use crate::ports::{self, DbtEnd, Event, HaltReceiver, Observer, Redirect, Site};
 
@@ -67,6 +67,8 @@ pub struct DbtProject {
     workspace: OnceCell<Workspace>,
     /// Whether the leading `deps` and `clean` commands have run.
     prepared: Cell<bool>,
+    /// Whether this run has parsed the project as production.
+    parsed: Cell<bool>,
     /// The build slot, which `{slot}` under `redirect` stands for; known once dbt is to run on it.
     slot: RefCell<String>,
 }
@@ -99,6 +101,7 @@ impl DbtProject {
             temp,
             workspace: OnceCell::new(),
             prepared: Cell::new(false),
+            parsed: Cell::new(false),
             slot: RefCell::new(String::new()),
         })
     }
@@ -165,6 +168,30 @@ impl DbtProject {
         Ok(command)
     }
 
+    /// The arguments of a parse.
+    fn parse_words(&self) -> Outcome<Vec<String>> {
+        commands::check_commands(&self.commands)?;
+        let mut parse = vec!["parse".to_owned()];
+        parse.extend(vars_option(&vars_of(&self.commands)?)?);
+        Ok(parse)
+    }
+
+    /// Makes the workspace's production side ready to be parsed from nothing, and runs the commands
+    /// that come before a parse.
+    async fn prepare(&self, halt: HaltReceiver) -> Outcome<()> {
+        let workspace = self.workspace()?;
+        workspace.clear(Side::Production)?;
+        let unchanged = &self.located.profiles_text;
+        workspace.write_profile(Side::Production, unchanged, &self.located)?;
+        if !self.prepared.get() {
+            for words in self.commands.iter().take_while(|words| prepares(words)) {
+                self.quietly(words, Side::Production, halt.clone()).await?;
+            }
+            self.prepared.set(true);
+        }
+        Ok(())
+    }
+
     fn with_slot(&self, templates: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let slot = self.slot.borrow();
         templates
@@ -180,28 +207,34 @@ impl DbtProject {
 
 #[async_trait(?Send)]
 impl ports::Dbt for DbtProject {
+    async fn production(&self, halt: HaltReceiver) -> Outcome<Manifest> {
+        let parse = self.parse_words()?;
+        self.checked().await?;
+        self.prepare(halt.clone()).await?;
+        self.quietly(&parse, Side::Production, halt).await?;
+        self.parsed.set(true);
+        self.read_production()
+    }
+
     async fn survey(&self, redirect: &Redirect, halt: HaltReceiver) -> Outcome<Survey> {
-        commands::check_commands(&self.commands)?;
-        let mut parse = vec!["parse".to_owned()];
-        parse.extend(vars_option(&vars_of(&self.commands)?)?);
+        let parse = self.parse_words()?;
         let spliced = workspace::redirected(&self.located, redirect)?;
         self.slot.replace(redirect.value.clone());
         let dbt = self.checked().await?;
         let workspace = self.workspace()?;
-        workspace.clear()?;
-        let unchanged = &self.located.profiles_text;
-        workspace.write_profile(Side::Production, unchanged, &self.located)?;
-        workspace.write_profile(Side::Build, &spliced, &self.located)?;
-        if !self.prepared.get() {
-            for words in self.commands.iter().take_while(|words| prepares(words)) {
-                self.quietly(words, Side::Production, halt.clone()).await?;
-            }
-            self.prepared.set(true);
+        if !self.parsed.get() {
+            self.prepare(halt.clone()).await?;
         }
-        tokio::try_join!(
-            self.quietly(&parse, Side::Production, halt.clone()),
-            self.quietly(&parse, Side::Build, halt),
-        )?;
+        workspace.clear(Side::Build)?;
+        workspace.write_profile(Side::Build, &spliced, &self.located)?;
+        let production = async {
+            if self.parsed.get() {
+                return Ok(());
+            }
+            self.quietly(&parse, Side::Production, halt.clone()).await
+        };
+        tokio::try_join!(production, self.quietly(&parse, Side::Build, halt.clone()))?;
+        self.parsed.set(true);
         self.read_survey(redirect, &dbt.reported)
     }
 

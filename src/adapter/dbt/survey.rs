@@ -12,7 +12,7 @@ use super::runner::{self, Ended, condense, meaning};
 use super::tail::Tail;
 use super::workspace::Side;
 use super::{DbtProject, is_set, span};
-use crate::domain::project::Survey;
+use crate::domain::project::{Manifest, Survey};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::ports::{Halt, HaltReceiver, Redirect};
 
@@ -61,12 +61,14 @@ impl DbtProject {
         }
     }
 
-    fn reading(&self, redirect: &Redirect, packages: &Path) -> Reading {
+    fn reading(&self, redirect: Option<&Redirect>, packages: &Path) -> Reading {
         let flagged = |word: &String| word == "--store-failures";
         let packages = packages.strip_prefix(&self.located.project_dir).unwrap_or(packages);
         // What names the live slot in a model's code: the value itself, and a file's own name.
         let mut needles = Vec::new();
-        if let Ok(Some(live)) = self.located.text(redirect.key) {
+        if let Some(redirect) = redirect
+            && let Ok(Some(live)) = self.located.text(redirect.key)
+        {
             let name = Path::new(&live).file_name();
             needles.extend(name.map(|name| name.to_string_lossy().into_owned()));
             needles.push(live);
@@ -80,10 +82,19 @@ impl DbtProject {
         }
     }
 
+    /// Reads the production parse.
+    pub(super) fn read_production(&self) -> Outcome<Manifest> {
+        let packages = self.located.project()?.packages_path;
+        let reading = Reading { needles: Vec::new(), ..self.reading(None, &packages) };
+        let target = self.workspace()?.target(Side::Production);
+        let mapped = Mapped::open(&target.join("manifest.json"))?;
+        Ok(mapped.parse::<Raw<'_>>()?.summarize(&reading))
+    }
+
     /// Reads both parses. `version` is dbt's own, for a manifest that does not name it.
     pub(super) fn read_survey(&self, redirect: &Redirect, version: &str) -> Outcome<Survey> {
         let packages = self.located.project()?.packages_path;
-        let reading = self.reading(redirect, &packages);
+        let reading = self.reading(Some(redirect), &packages);
         let workspace = self.workspace()?;
         let open = |side| Mapped::open(&workspace.target(side).join("manifest.json"));
         let mapped = open(Side::Production)?;

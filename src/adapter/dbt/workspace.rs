@@ -60,13 +60,11 @@ impl Workspace {
         self.side(side).join("logs")
     }
 
-    /// Empties the target paths: a parse must begin from nothing.
-    pub fn clear(&self) -> Outcome<()> {
-        for side in [Side::Production, Side::Build] {
-            let target = self.target(side);
-            if target.exists() {
-                fs::remove_dir_all(&target).context("an old parse cannot be removed")?;
-            }
+    /// Empties a side's target path: a parse must begin from nothing.
+    pub fn clear(&self, side: Side) -> Outcome<()> {
+        let target = self.target(side);
+        if target.exists() {
+            fs::remove_dir_all(&target).context("an old parse cannot be removed")?;
         }
         Ok(())
     }

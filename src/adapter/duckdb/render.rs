@@ -17,7 +17,7 @@ pub(super) fn effects(step: &Step, allow_wal: bool) -> Vec<Effect> {
     match step {
         Step::Drop { role, slots } => match role {
             Role::Build(release) | Role::Archive(release) => removed(slots, *release),
-            Role::Live => Vec::new(), // no planner drops live
+            Role::Live | Role::Candidate(_) => Vec::new(), // no planner drops these here
         },
         Step::Clone { pairs, release, attempt, from_nothing } => each(pairs, |pair| {
             let stamped = sql(&pair.other, stamp::write(*release, *attempt, Seal::Building));
@@ -54,7 +54,15 @@ pub(super) fn effects(step: &Step, allow_wal: bool) -> Vec<Effect> {
                 stamped.into_iter().chain(moved(one))
             })
             .collect(),
-        Step::Build { .. } | Step::Check { .. } => Vec::new(),
+        // One file moves as a whole, keeps its name and runs nothing by itself; it keeps no past.
+        Step::Found { .. }
+        | Step::Recall { .. }
+        | Step::Relink { .. }
+        | Step::Stage { .. }
+        | Step::Unstage { .. }
+        | Step::HandOver { .. }
+        | Step::Build { .. }
+        | Step::Check { .. } => Vec::new(),
     }
 }
 

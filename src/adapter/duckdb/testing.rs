@@ -16,7 +16,7 @@ use crate::domain::name::{Naming, ReleaseId, Role, SlotName};
 use crate::domain::plan::{Adoption, Kept, Pair, Step};
 use crate::domain::slot::Observation;
 use crate::failure::Failure;
-use crate::ports::{Answer, Claim, Clock, Ledger, PortError, Token, Warehouse};
+use crate::ports::{Answer, Claim, Clock, Ledger, PortError, Token, Under, Warehouse};
 
 /// A clock that stands still until it is moved.
 pub(super) struct HandClock(Cell<DateTime<Utc>>);
@@ -168,7 +168,7 @@ impl World {
 
     pub(super) async fn perform(&self, step: &Step) -> Answer<()> {
         let effects = self.duck.render(step);
-        self.duck.perform(&effects, self.fence).await
+        self.duck.perform(&effects, &under(self.fence)).await.map(drop)
     }
 
     pub(super) fn clone_step(&self, release: u32, from_nothing: bool) -> Step {
@@ -259,4 +259,9 @@ pub(super) fn refused<T: std::fmt::Debug>(answer: Answer<T>) -> Failure {
         Err(PortError::Refused(failure)) => failure,
         other => panic!("expected a refusal, got {other:?}"),
     }
+}
+
+/// What effects are performed under; DuckDB looks at the fence alone.
+pub(super) fn under(fence: Token) -> Under {
+    Under { fence, release: ReleaseId(1), step: "test".to_owned() }
 }

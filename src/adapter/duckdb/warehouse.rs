@@ -5,7 +5,7 @@
 //! May import `domain`, `failure`, `ports` and this adapter's files.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,14 +22,15 @@ use super::guard::Guard;
 use super::home::Home;
 use super::path::{self, LiveFile};
 use super::{probe, render, slots, words};
-use crate::domain::containment::Placement;
+use crate::domain::containment::{Escape, Placement, escapes};
 use crate::domain::inventory::{Depth, Inventory};
 use crate::domain::journal::Baseline;
-use crate::domain::name::{Naming, SlotName};
-use crate::domain::plan::{Effect, Pair, Step};
+use crate::domain::name::{Naming, ReleaseId, Role, SlotName};
+use crate::domain::plan::{Effect, Pair, Rung, Step};
+use crate::domain::project::{Manifest, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::ports::{Answer, PortError, Redirect, Rows, Token, Warehouse};
+use crate::ports::{Answer, PortError, Redirect, Rows, Under, Warehouse};
 
 /// What an environment is made from.
 #[derive(Clone, Debug)]
@@ -123,17 +124,33 @@ impl Warehouse for DuckDb {
         Naming::Files
     }
 
-    fn live(&self) -> &[SlotName] {
-        &self.slots
+    fn live(&self) -> Vec<SlotName> {
+        self.slots.to_vec()
     }
 
-    fn placement(&self) -> Placement {
-        Placement::File { database: self.live.database.clone() }
+    fn ladder(
+        &self,
+        release: ReleaseId,
+        _production: Option<&Manifest>,
+    ) -> Option<Vec<(Rung, Redirect)>> {
+        let value = Naming::Files.slot(&self.slots[0], Role::Build(release)).to_string();
+        Some(vec![(Rung::Profile, Redirect { key: "path", value, overlay: None })])
     }
 
-    fn redirect(&self, pairs: &[Pair]) -> Redirect {
-        let build = pairs.first().map(|pair| pair.other.to_string());
-        Redirect { key: "path", value: build.unwrap_or_default() }
+    fn contain(
+        &self,
+        survey: &Survey,
+        release: ReleaseId,
+        allowed_external: &BTreeSet<String>,
+    ) -> Result<Vec<Pair>, Vec<Escape>> {
+        let placement = Placement::File { database: self.live.database.clone() };
+        let escaped = escapes(survey, &placement, allowed_external);
+        if !escaped.is_empty() {
+            return Err(escaped);
+        }
+        let live = self.slots[0].clone();
+        let other = Naming::Files.slot(&live, Role::Build(release));
+        Ok(vec![Pair { live, other }])
     }
 
     async fn preflight(&self) -> Outcome<()> {
@@ -150,9 +167,10 @@ impl Warehouse for DuckDb {
         render::effects(step, self.allow_wal)
     }
 
-    async fn perform(&self, effects: &[Effect], fence: Token) -> Answer<()> {
+    async fn perform(&self, effects: &[Effect], under: &Under) -> Answer<Vec<String>> {
+        let fence = under.fence;
         if effects.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.fenced(fence).await?;
         for (done, effect) in effects.iter().enumerate() {
@@ -163,13 +181,14 @@ impl Warehouse for DuckDb {
             }
             self.perform_one(effect, fence).await?;
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn baseline(&self) -> Answer<Baseline> {
         let marks = self.marks()?;
-        let rows = contents::rows(&self.inventory(&self.slots[0], Depth::Counts).await?);
-        Ok(Baseline { marks, rows })
+        let slot = &self.slots[0];
+        let rows = contents::rows(&self.inventory(slot, slot, Depth::Counts).await?);
+        Ok(Baseline { marks, rows, definitions: BTreeMap::new() })
     }
 
     async fn drift(&self, baseline: &Baseline) -> Answer<Vec<String>> {
@@ -185,11 +204,16 @@ impl Warehouse for DuckDb {
         if now == baseline.marks {
             return Ok(Vec::new());
         }
-        let rows = contents::rows(&self.inventory(slot, Depth::Counts).await?);
+        let rows = contents::rows(&self.inventory(slot, slot, Depth::Counts).await?);
         Ok(contents::drift(&baseline.rows, &rows))
     }
 
-    async fn inventory(&self, slot: &SlotName, depth: Depth) -> Answer<Inventory> {
+    async fn inventory(
+        &self,
+        slot: &SlotName,
+        _live: &SlotName,
+        depth: Depth,
+    ) -> Answer<Inventory> {
         let path = slot.as_path();
         if !path.exists() {
             return Ok(Inventory::new());

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::super::testing::{World, refused};
+use super::super::testing::{World, refused, under};
 use super::super::{files, home};
 use crate::domain::name::{ReleaseId, Role, SlotName};
 use crate::domain::plan::{Adoption, Effect, Step};
@@ -148,7 +148,7 @@ async fn live_that_can_be_read_is_never_exchanged_without_its_guard() {
     let failure = refused(world.perform(&damaged_swap(&world)).await);
     assert!(failure.message.contains(".wal"), "{failure}");
     let effects = world.duck.render(&damaged_swap(&world));
-    let failure = refused(world.duck.perform(&effects[2..], world.fence).await);
+    let failure = refused(world.duck.perform(&effects[2..], &under(world.fence)).await);
     assert!(failure.message.contains(".wal"), "{failure}");
     assert_eq!(fs::read(&world.live).unwrap(), b"x");
 }
@@ -193,7 +193,7 @@ async fn a_slot_is_removed_only_for_the_release_it_holds() {
     assert!(!directory.exists());
     // A copy of ours that was never stamped goes whatever release was meant.
     let clone = world.duck.render(&world.clone_step(3, false));
-    world.duck.perform(&clone[..3], world.fence).await.unwrap();
+    world.duck.perform(&clone[..3], &under(world.fence)).await.unwrap();
     world.perform(&drop_of(world.build(3), 3)).await.unwrap();
     assert!(!world.build(3).as_path().exists());
 }
@@ -222,6 +222,6 @@ async fn nothing_is_overwritten_when_a_slot_moves_and_nothing_done_twice() {
     world.perform(&keep).await.unwrap();
     assert_eq!(world.released(&to).await, Some(1));
     let same = Effect::MoveSlot { from: to.clone(), to: to.clone() };
-    world.duck.perform(&[same], world.fence).await.unwrap();
+    world.duck.perform(&[same], &under(world.fence)).await.unwrap();
     assert_eq!(world.released(&to).await, Some(1));
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::super::testing::{World, open, refused};
+use super::super::testing::{World, open, refused, under};
 use super::super::{copy, files, guard};
 use crate::domain::name::ReleaseId;
 use crate::domain::plan::{Adoption, Effect, Step};
@@ -99,10 +99,10 @@ async fn a_file_that_was_put_in_the_place_of_the_incoming_is_not_published() {
     let effects = world.duck.render(&world.swap_step(world.build(1), 1, Some(0)));
     assert!(matches!(&effects[2], Effect::Guard { slot } if *slot == world.build(1)));
     let writer = world.open_elsewhere(world.build(1).as_path(), false);
-    let failure = refused(world.duck.perform(&effects, world.fence).await);
+    let failure = refused(world.duck.perform(&effects, &under(world.fence)).await);
     assert_eq!(failure.kind, Kind::Locked);
     drop(writer);
-    world.duck.perform(&effects[..3], world.fence).await.unwrap();
+    world.duck.perform(&effects[..3], &under(world.fence)).await.unwrap();
     assert!(world.try_sql(world.build(1).as_path(), WRITE).is_err());
     assert_eq!(fs::read(&world.live).unwrap(), before);
 }
@@ -118,13 +118,14 @@ async fn a_guard_that_dies_during_the_copy_makes_the_copy_worthless() {
          range(3000000)",
     );
     let clone = world.duck.render(&world.clone_step(1, false));
-    world.duck.perform(&clone[..2], world.fence).await.unwrap();
+    world.duck.perform(&clone[..2], &under(world.fence)).await.unwrap();
     let (live, probe) = (fs::File::open(&world.live).unwrap(), world.dir.path().join("probe"));
     if copy::can_reflink(&live, &fs::File::create(probe).unwrap()) {
         eprintln!("SKIPPED: a_guard_that_dies_during_the_copy: here a copy takes no time");
         return;
     }
-    let copying = world.duck.perform(&clone[2..3], world.fence);
+    let under = under(world.fence);
+    let copying = world.duck.perform(&clone[2..3], &under);
     let killing = async {
         let build = world.build(1);
         let began = || files::stat(build.as_path()).unwrap().is_some_and(|found| found.size > 0);

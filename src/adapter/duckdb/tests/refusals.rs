@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::super::testing::{World, claim, refused};
+use super::super::testing::{World, claim, refused, under};
 use super::super::{FileLedger, files};
 use crate::domain::name::{ReleaseId, Role, SlotName};
 use crate::domain::plan::{Adoption, Effect, Pair, Step};
@@ -37,7 +37,7 @@ async fn a_run_that_lost_the_lease_cannot_change_anything() {
     }
     // It woke up between the guard and the exchange.
     let effects = world.duck.render(&world.swap_step(world.build(1), 1, Some(0)));
-    world.duck.perform(&effects[..2], rollback.token).await.unwrap();
+    world.duck.perform(&effects[..2], &under(rollback.token)).await.unwrap();
     let left = world.live.as_path();
     let failure =
         refused(world.duck.exchange(left, world.build(1).as_path(), true, world.fence).await);
@@ -45,7 +45,7 @@ async fn a_run_that_lost_the_lease_cannot_change_anything() {
     assert!(failure.production.unwrap().contains("not swapped"));
     assert_eq!(fs::read(&world.live).unwrap(), before);
     assert!(world.ledger.renew(world.fence, std::time::Duration::from_secs(1)).await.is_err());
-    assert!(refused(world.duck.perform(&effects, Token(99)).await).kind == Kind::Locked);
+    assert!(refused(world.duck.perform(&effects, &under(Token(99))).await).kind == Kind::Locked);
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn nothing_that_is_not_ours_is_removed_or_emptied() {
     refused(world.perform(&drop_step(world.live_slot())).await);
     assert!(by_hand.as_path().exists() && world.live.exists());
     let stamp_live = Effect::Sql { slot: world.live_slot(), text: "DROP TABLE t".into() };
-    refused(world.duck.perform(&[stamp_live], world.fence).await);
+    refused(world.duck.perform(&[stamp_live], &under(world.fence)).await);
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn a_copy_that_was_cut_short_is_ours_and_can_be_dropped() {
         return;
     };
     let clone = world.duck.render(&world.clone_step(1, false));
-    world.duck.perform(&clone[..2], world.fence).await.unwrap();
+    world.duck.perform(&clone[..2], &under(world.fence)).await.unwrap();
     let build = world.build(1);
     for torn in [vec![], vec![0; 9000], fs::read(&world.live).unwrap()[..13_000].to_vec()] {
         fs::File::options().write(true).truncate(true).open(build.as_path()).unwrap();
@@ -254,7 +254,7 @@ async fn full_disk(world: &World, place: &Path) {
         attempt: 1,
         from_nothing: false,
     };
-    let failure = refused(duck.perform(&duck.render(&clone), fence).await);
+    let failure = refused(duck.perform(&duck.render(&clone), &under(fence)).await);
     assert_eq!(failure.kind, Kind::Stopped);
     assert!(failure.message.contains("needs"), "{failure}");
     assert!(!pair.other.as_path().parent().unwrap().exists(), "the copy is left");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::super::testing::{World, python, refused};
+use super::super::testing::{World, python, refused, under};
 use super::super::{contents, files};
 use crate::domain::inventory::{Depth, RelationKind};
 use crate::domain::name::ReleaseId;
@@ -22,7 +22,7 @@ async fn production_is_adopted_swapped_taken_back_and_swapped_forward_again() {
     fs::set_permissions(&world.live, fs::Permissions::from_mode(0o640)).unwrap();
     let adopted = files::stat(&world.live).unwrap().unwrap().identity;
     world.duck.preflight().await.unwrap();
-    assert!(matches!(Live::of(world.duck.live(), &world.observe().await), Live::Unstamped(_)));
+    assert!(matches!(Live::of(&world.duck.live(), &world.observe().await), Live::Unstamped(_)));
     world.make(1, false, "INSERT INTO t VALUES (100)").await;
     let build = world.build(1);
     assert_eq!(files::stat(build.as_path()).unwrap().unwrap().mode, 0o640);
@@ -67,7 +67,7 @@ async fn a_first_deploy_starts_from_nothing_and_can_be_taken_back() {
     };
     world.duck.preflight().await.unwrap();
     let seen = world.observe().await;
-    assert_eq!(Live::of(world.duck.live(), &seen), Live::Empty);
+    assert_eq!(Live::of(&world.duck.live(), &seen), Live::Empty);
     assert_eq!(world.duck.baseline().await.unwrap().marks[&world.live_slot()], contents::ABSENT);
     world.make(1, true, "CREATE TABLE t AS SELECT 1 AS x").await;
     world.perform(&world.swap_step(world.build(1), 1, None)).await.unwrap();
@@ -109,7 +109,7 @@ async fn a_step_that_was_interrupted_can_be_done_again() {
     let clone = world.duck.render(&world.clone_step(1, false));
     // Cut short after each effect in turn, then done as a whole.
     for effects in 1..=clone.len() {
-        world.duck.perform(&clone[..effects], world.fence).await.unwrap();
+        world.duck.perform(&clone[..effects], &under(world.fence)).await.unwrap();
         let seen = world.observe().await;
         if effects > 1 {
             assert!(seen.content(&world.build(1)).is_ours(), "droppable after {effects} effects");
@@ -120,9 +120,9 @@ async fn a_step_that_was_interrupted_can_be_done_again() {
     world.perform(&world.swap_step(world.build(1), 1, Some(0))).await.unwrap();
     let keep = world.keep_step(world.build(1), 0, Adoption::Stamp);
     let effects = world.duck.render(&keep);
-    world.duck.perform(&effects[..1], world.fence).await.unwrap();
-    world.duck.perform(&effects, world.fence).await.unwrap();
-    world.duck.perform(&effects[1..], world.fence).await.unwrap();
+    world.duck.perform(&effects[..1], &under(world.fence)).await.unwrap();
+    world.duck.perform(&effects, &under(world.fence)).await.unwrap();
+    world.duck.perform(&effects[1..], &under(world.fence)).await.unwrap();
     assert_eq!(world.released(&world.archive(0)).await, Some(0));
     let nothing = World::new("a_step_that_was_interrupted").await.unwrap();
     let clone = nothing.clone_step(1, true);
@@ -219,8 +219,10 @@ async fn an_inventory_has_tables_views_and_columns_but_not_the_stamp() {
         "CREATE SCHEMA \"o d\"; CREATE TABLE \"o d\".\"q\"\"t\" (a INT, b VARCHAR)",
     );
     world.make(1, false, "SELECT 1").await;
-    let live = world.duck.inventory(&world.live_slot(), Depth::Counts).await.unwrap();
-    let build = world.duck.inventory(&world.build(1), Depth::Counts).await.unwrap();
+    let live =
+        world.duck.inventory(&world.live_slot(), &world.live_slot(), Depth::Counts).await.unwrap();
+    let build =
+        world.duck.inventory(&world.build(1), &world.build(1), Depth::Counts).await.unwrap();
     assert_eq!(live, build);
     let names: Vec<_> = live.keys().map(ToString::to_string).collect();
     assert_eq!(names, ["main.t", "main.v", "o d.q\"t"]);
@@ -229,7 +231,14 @@ async fn an_inventory_has_tables_views_and_columns_but_not_the_stamp() {
     assert_eq!(kinds.next(), Some((RelationKind::View, None)));
     assert!(live.values().nth(1).unwrap().definition.as_ref().unwrap().contains("sum"));
     assert_eq!(live.values().nth(2).unwrap().columns[1].data_type, "VARCHAR");
-    assert!(world.duck.inventory(&world.build(9), Depth::Counts).await.unwrap().is_empty());
+    assert!(
+        world
+            .duck
+            .inventory(&world.build(9), &world.build(9), Depth::Counts)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let sql = "SELECT x, x > 0 AS big, NULL AS n FROM t ORDER BY x";
     let rows = world.duck.query(&world.live_slot(), sql, 2).await.unwrap();
     assert_eq!(rows.columns, ["x", "big", "n"]);
@@ -249,7 +258,8 @@ async fn a_leftover_log_is_taken_in_where_that_is_allowed() {
     world.duck.preflight().await.unwrap();
     world.make(1, false, "SELECT 1").await;
     assert!(files::wals(&world.live).is_empty());
-    let build = world.duck.inventory(&world.build(1), Depth::Counts).await.unwrap();
+    let build =
+        world.duck.inventory(&world.build(1), &world.build(1), Depth::Counts).await.unwrap();
     assert_eq!(build.values().next().unwrap().rows, Some(4));
 }
 
