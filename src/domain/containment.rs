@@ -286,10 +286,12 @@ mod tests {
     }
 
     fn by_schema(node: &Node) -> Result<Placed, String> {
-        Ok(Placed {
-            slot: SlotName(node.relation.schema.clone()),
-            local: Local { schema: String::new(), identifier: node.relation.identifier.clone() },
-        })
+        let identifier = node.relation.identifier.clone();
+        let local = Local { schema: String::new(), identifier };
+        match node.relation.schema.as_str() {
+            "" => Err("it has no schema".to_owned()),
+            schema => Ok(Placed { slot: schema.into(), local }),
+        }
     }
 
     fn paired(pairs: &[(&str, &str, &str)]) -> Result<Vec<(String, String)>, Vec<String>> {

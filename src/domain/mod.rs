@@ -5,10 +5,14 @@
 //! values. May import nothing of this crate.
 
 pub mod containment;
+mod cutover;
+pub mod effect;
+pub mod ground;
 pub mod history;
 pub mod inventory;
 pub mod journal;
 pub mod name;
+pub mod obstacle;
 pub mod plan;
 pub mod planner;
 pub mod project;

@@ -101,13 +101,12 @@ struct Prepared {
 async fn prepare(site: &Site, release: ReleaseId) -> Outcome<Prepared> {
     let warehouse = site.warehouse.as_ref();
     site.observer.event(Event::Phase("reading the dbt project".to_owned()));
-    let ladder = match warehouse.ladder(release, None) {
-        Some(ladder) => ladder,
-        None => {
-            let production = site.dbt.production(site.halt.subscribe()).await?;
-            warehouse.settle(&production).await?;
-            warehouse.ladder(release, Some(&production)).unwrap_or_default()
-        }
+    let ladder = if let Some(ladder) = warehouse.ladder(release, None) {
+        ladder
+    } else {
+        let production = site.dbt.production(site.halt.subscribe()).await?;
+        warehouse.settle(&production).await?;
+        warehouse.ladder(release, Some(&production)).unwrap_or_default()
     };
     let redirected = !site.config.redirect_env.is_empty() || !site.config.redirect_vars.is_empty();
     let mut found = (0, Vec::new());
