@@ -96,6 +96,24 @@ pub struct Overlay {
     pub suffix: String,
 }
 
+/// A moment that a warehouse can be asked about later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// When, by its own clock.
+    pub at: DateTime<Utc>,
+    /// The id of a query at that moment.
+    pub query: Option<String>,
+}
+
+/// How far back a container can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The earliest moment.
+    pub since: DateTime<Utc>,
+    /// What limits it, in words.
+    pub limited_by: String,
+}
+
 /// Under which lease and for what effects are performed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Under {
@@ -178,6 +196,28 @@ pub trait Warehouse {
     /// The relations inside a slot, under the names that they have (or will have) in `live`, the
     /// live slot it belongs to; empty if the slot is absent.
     async fn inventory(&self, slot: &SlotName, live: &SlotName, depth: Depth) -> Answer<Inventory>;
+
+    /// Whether it can read its own past.
+    fn has_past(&self) -> bool {
+        false
+    }
+
+    /// Whether what is live is not known before [`Warehouse::settle`].
+    fn needs_project(&self) -> bool {
+        false
+    }
+
+    /// The moment by the warehouse's own clock, and the id of a query at it; `None` where it cannot
+    /// read its own past.
+    async fn moment(&self) -> Answer<Option<Moment>> {
+        Ok(None)
+    }
+
+    /// How far back a container can be read, and what keeps it from being read further back.
+    async fn reach(&self, slot: &SlotName) -> Answer<Option<Reach>> {
+        let _ = slot;
+        Ok(None)
+    }
 
     /// Runs a read-only query inside a slot and returns at most `limit` rows.
     async fn query(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows>;

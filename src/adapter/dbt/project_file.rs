@@ -29,6 +29,7 @@ struct Keys {
     target_path: Option<Value>,
     packages_install_path: Option<Value>,
     require_dbt_version: Option<Value>,
+    quoting: Option<Value>,
 }
 
 /// What only a run of dbt needs to know of the project.
@@ -45,6 +46,13 @@ pub struct Project {
 }
 
 impl ProjectFile {
+    /// Whether the project's `quoting` has `what` (`database`, `schema`, `identifier`) quoted; `None`
+    /// where it does not say.
+    #[must_use]
+    pub fn quotes(&self, what: &str) -> Option<bool> {
+        self.keys.as_ref().ok()?.quoting.as_ref()?.get(what)?.as_bool()
+    }
+
     /// Reads the file; whether that went well matters only to who asks it for something.
     #[must_use]
     pub fn read(path: PathBuf) -> Self {
