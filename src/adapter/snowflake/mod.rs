@@ -16,6 +16,7 @@ pub mod grants;
 pub mod ident;
 mod key;
 mod mention;
+pub mod probe;
 pub mod profile;
 pub mod relink;
 pub mod replay;
