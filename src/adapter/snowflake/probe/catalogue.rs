@@ -144,6 +144,8 @@ pub const FACTS: &[Fact] = &[
         "Does GET_DDL leave the names inside the view's query as they were written?", Is("as written")),
     fact("ddl-of-clone", (By::Definition, ANYWHERE), (Unknown, GET_DDL),
         "Whose name has the definition of a cloned view?", OneOf(&["the clone's", "the original's"])),
+    fact("recreate-view", (By::Definition, ANYWHERE), (Documented, VIEW),
+        "Is a view that is re-created from its definition, its database left out, the same view?", Is("the same")),
 
     // Time Travel.
     fact("past-after-swap", (By::Past, BOTH), (Inferred, AT),

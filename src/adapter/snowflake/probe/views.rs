@@ -7,6 +7,7 @@ use super::lab::Lab;
 use super::obstacle::{Obstacle, Step};
 use super::site::{Site, column, gives};
 use crate::adapter::snowflake::ident::ObjectPath;
+use crate::adapter::snowflake::relink::{Rewrite, rewrite};
 use crate::adapter::snowflake::session::literal;
 use crate::adapter::snowflake::view;
 
@@ -137,27 +138,58 @@ pub(super) async fn copy_grants(lab: &Lab<'_>) -> Step<()> {
     Ok(())
 }
 
-/// Reads definitions with the adapter's own parser.
+/// Reads definitions and re-creates a view with the adapter's own code.
 pub(super) async fn definition(lab: &Lab<'_>) -> Step<()> {
     let a = lab.filled(Level::Anywhere, 1).await?;
     let query = format!("SELECT x.V, 'T' AS N FROM T AS x JOIN {} AS y ON x.V = y.V", a.at("T"));
     stand_in(lab, &a).await?;
-    lab.run(&format!("CREATE VIEW {} AS {query}", a.at("W"))).await?;
-    let (name, body, ddl) = read(lab, &a).await?;
-    let full = name == Some(format!("{}.W", a.inside));
-    lab.noticed("ddl-name", if full { "in full" } else { "not in full" }, Some(ddl));
-    let same = words(&body) == words(&query);
-    lab.noticed("ddl-query", if same { "as written" } else { "written anew" }, Some(body));
+    let view = a.at("W");
+    let comments = "(V COMMENT 'the value', N) COMMENT = 'probe'";
+    lab.run(&format!("CREATE VIEW {view} {comments} AS {query}")).await?;
+    let was = read(lab, &a).await?;
+    let full = was.name == Some(format!("{}.W", a.inside));
+    lab.noticed("ddl-name", if full { "in full" } else { "not in full" }, Some(words(&was.ddl)));
+    let same = words(&was.query) == words(&query);
+    let note = Some(words(&was.query));
+    lab.noticed("ddl-query", if same { "as written" } else { "written anew" }, note);
     let b = lab.clone_of(&a).await?;
-    let (name, _, ddl) = read(lab, &b).await?;
-    let seen = if name == Some(format!("{}.W", b.inside)) {
+    let of_clone = read(lab, &b).await?;
+    let seen = if of_clone.name == Some(format!("{}.W", b.inside)) {
         "the clone's"
-    } else if name == Some(format!("{}.W", a.inside)) {
+    } else if of_clone.name == Some(format!("{}.W", a.inside)) {
         "the original's"
     } else {
         "neither's"
     };
-    lab.noticed("ddl-of-clone", seen, Some(ddl));
+    lab.noticed("ddl-of-clone", seen, Some(words(&of_clone.ddl)));
+    recreate(lab, &a, &was.ddl).await
+}
+
+async fn recreate(lab: &Lab<'_>, site: &Site, ddl: &str) -> Step<()> {
+    let wrong = |error: &dyn std::fmt::Display| Obstacle::new(error.to_string());
+    let view = site.at("W");
+    let path = ObjectPath::from_sql(&view).map_err(|error| wrong(&error))?;
+    let drop = Rewrite::DropDatabase(site.container.database().clone());
+    let recreated = view::recreate(ddl, &path, &drop).map_err(|doubts| wrong(&doubts[0]))?;
+    let described = || async {
+        let columns = lab.run(&format!("DESCRIBE VIEW {view}")).await?;
+        let listed = lab.run(&format!("SHOW VIEWS IN SCHEMA {}", site.inside)).await?;
+        let facts = ["name", "type", "comment"].map(|name| column(&columns, name));
+        Ok::<_, Obstacle>((facts, column(&listed, "comment"), whose(lab, &view, IN_A).await?))
+    };
+    let before = described().await?;
+    if let Err(obstacle) = lab.run(&recreated.statement).await {
+        if !obstacle.is_answer() {
+            return Err(obstacle);
+        }
+        lab.noticed("recreate-view", "refused", Some(obstacle.message().to_owned()));
+        return Ok(());
+    }
+    let after = described().await?;
+    let now = read(lab, site).await?;
+    let relative = rewrite(&now.query, &drop).changed == 0;
+    let same = before == after && relative && recreated.changed == 1;
+    lab.noticed("recreate-view", if same { "the same" } else { "another" }, Some(words(&now.ddl)));
     Ok(())
 }
 
@@ -165,14 +197,22 @@ fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The created name as `"db"."schema".W`, the query, and the definition on one line.
-async fn read(lab: &Lab<'_>, site: &Site) -> Step<(Option<String>, String, String)> {
+/// A definition and what the adapter reads in it.
+struct Definition {
+    ddl: String,
+    /// The created name, as `"db"."schema".W`.
+    name: Option<String>,
+    query: String,
+}
+
+async fn read(lab: &Lab<'_>, site: &Site) -> Step<Definition> {
     let view = literal(&site.at("W"));
     let ddl = lab.cell(&format!("SELECT GET_DDL('VIEW', {view}, TRUE)")).await?;
     let ddl = ddl.unwrap_or_default();
     let parsed = view::parse(&ddl)
         .map_err(|doubt| Obstacle::new(format!("{doubt}, in: {}", words(&ddl))))?;
     let path = ObjectPath::from_sql(&ddl[parsed.name]).ok();
-    let path = path.map(|path| format!("{}.{}", path.schema.quoted(), path.object.as_str()));
-    Ok((path, ddl[parsed.query].to_owned(), words(&ddl)))
+    let name = path.map(|path| format!("{}.{}", path.schema.quoted(), path.object.as_str()));
+    let query = ddl[parsed.query].to_owned();
+    Ok(Definition { ddl, name, query })
 }
