@@ -94,11 +94,15 @@ impl Emulator {
     }
 
     fn sessions(&self) -> Sessions {
+        self.sessions_as("ACCOUNTADMIN")
+    }
+
+    fn sessions_as(&self, role: &str) -> Sessions {
         let settings = Settings {
             account: "acct".to_owned(),
             user: "prober".to_owned(),
             credential: Credential::Password { password: Secret::new("hunter2"), passcode: None },
-            role: Some("ACCOUNTADMIN".to_owned()),
+            role: Some(role.to_owned()),
             warehouse: Some("COMPUTE_WH".to_owned()),
             database: "home".to_owned(),
             schema: "public".to_owned(),
@@ -316,6 +320,26 @@ async fn what_a_role_may_not_do_is_not_settled_and_the_rest_is() {
         }
         assert_eq!((report.left.as_slice(), emulator.left()), (&[][..], vec![]), "{privilege}");
     }
+}
+
+#[tokio::test]
+async fn a_role_that_is_no_administrator_settles_all_but_what_needs_manage_grants() {
+    let Some(emulator) = Emulator::start(&["--enforce-grants", "--role", "PROBER"]) else { return };
+    for privilege in ["CREATE DATABASE", "CREATE ROLE"] {
+        let text = format!("GRANT {privilege} ON ACCOUNT TO ROLE PROBER");
+        emulator.control(&json!({ "op": "sql", "text": text }));
+    }
+    let sessions = emulator.sessions_as("PROBER");
+    let report = run_until(&sessions, names(), &|_| {}, std::future::pending()).await;
+    let table = report.text();
+    assert_eq!(with(&report, Verdict::Differs), set(&[]), "{table}");
+    let open = with(&report, Verdict::NotSettled);
+    let grants =
+        |fact: &String| fact.contains("future-grants") || fact.contains("inherited-grants");
+    assert!(!open.is_empty() && open.iter().all(grants), "{table}");
+    assert!(table.contains("clone-unseen               left out"), "{table}");
+    assert!(!report.json().contains("PROBER\""), "{}", report.json());
+    assert_eq!((report.left.as_slice(), emulator.left()), (&[][..], vec![]));
 }
 
 #[tokio::test]
