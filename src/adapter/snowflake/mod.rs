@@ -26,6 +26,7 @@ mod past;
 mod perform;
 mod pinned;
 mod place;
+pub mod probe;
 pub mod profile;
 pub mod relink;
 mod relinking;
