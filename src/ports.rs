@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::domain::containment::Escape;
-use crate::domain::inventory::{Depth, Inventory};
+use crate::domain::inventory::{Depth, Inventory, Local};
 use crate::domain::journal::{Actor, Baseline, Entry, Record};
 use crate::domain::name::{Naming, ReleaseId, RunId, SlotName};
 use crate::domain::plan::{Effect, Pair, Rung, Step};
-use crate::domain::project::{DbtSummary, Manifest, Survey};
+use crate::domain::project::{DbtSummary, Manifest, Node, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Outcome};
 
@@ -162,6 +162,11 @@ pub trait Warehouse {
         release: ReleaseId,
         production: Option<&Manifest>,
     ) -> Option<Vec<(Rung, Redirect)>>;
+
+    /// What a node's relation is called where it is stored: warehouses fold what dbt wrote.
+    fn stored(&self, node: &Node) -> Local {
+        Local { schema: node.relation.schema.clone(), identifier: node.relation.identifier.clone() }
+    }
 
     /// Pairs what dbt writes as production with what it writes in the build of `release`: the live
     /// slots and where each of them is built; or every node that is not contained. Pure.

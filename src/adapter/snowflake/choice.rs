@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::ident::{Database, Ident, Schema, SchemaPath};
-use super::ledger::{self, Home};
+use super::ledger::{Home, SnowflakeLedger};
 use super::look::{self, cell};
 use super::pinned::PinnedLedger;
 use super::place::Target;
@@ -105,8 +105,8 @@ async fn pinned(sessions: &Sessions, tag: &Tag, target: &Target) -> Outcome<Opti
     for unit in [Unit::Database, Unit::Schema] {
         let home = Home { schema: home(unit, &target.base.database) };
         let name = target.slot(unit);
-        let known = ledger::environments(sessions, tag, &home).await?;
-        if known.iter().any(|one| *one == name.0) {
+        let known = SnowflakeLedger::environments(sessions, tag, &home).await?;
+        if known.iter().any(|one| one.environment == name.0) {
             return Ok(Some(unit));
         }
     }
@@ -133,7 +133,7 @@ pub(super) async fn choose(
 ) -> Answer<(Unit, String)> {
     let database = &warehouse.target.base.database;
     let schemas = Home { schema: home(Unit::Schema, database) };
-    if !ledger::environments(&warehouse.sessions, tag, &schemas).await?.is_empty() {
+    if !SnowflakeLedger::environments(&warehouse.sessions, tag, &schemas).await?.is_empty() {
         let why = format!("other environments swap schemas of database {database}");
         return Ok((Unit::Schema, why));
     }

@@ -23,11 +23,11 @@ use super::unit::{self, NAMING, Unit};
 use super::{choice, contents, fence, look, past};
 use crate::config::file::Isolation;
 use crate::domain::containment::{Escape, pair_up};
-use crate::domain::inventory::{Depth, Inventory};
+use crate::domain::inventory::{Depth, Inventory, Local};
 use crate::domain::journal::Baseline;
 use crate::domain::name::{Naming, ReleaseId, RunId, SlotName};
 use crate::domain::plan::{Effect, Pair, Rung, Step};
-use crate::domain::project::{Manifest, Survey};
+use crate::domain::project::{Manifest, Node, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Outcome};
 use crate::ports::{Answer, Moment, Reach, Redirect, Rows, Under, Warehouse};
@@ -188,6 +188,17 @@ impl Warehouse for Snowflake {
                 Some(self.target.ladder(Unit::Schema, release, Some(production)))
             }
             _ => None,
+        }
+    }
+
+    fn stored(&self, node: &Node) -> Local {
+        match place::path(node) {
+            Ok(path) => Local {
+                schema: path.schema.schema.as_str().to_owned(),
+                identifier: path.object.as_str().to_owned(),
+            },
+            // Containment refuses what is no name.
+            Err(_) => Local { schema: String::new(), identifier: node.relation.identifier.clone() },
         }
     }
 
