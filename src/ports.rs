@@ -6,6 +6,7 @@
 //!
 //! May import `domain` and `failure`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ use tokio::sync::watch;
 use crate::domain::containment::Placement;
 use crate::domain::inventory::{Depth, Inventory};
 use crate::domain::journal::{Actor, Baseline, Entry, Record};
-use crate::domain::name::{Naming, RunId, SlotName};
+use crate::domain::name::{Naming, ReleaseId, Role, RunId, SlotName};
 use crate::domain::plan::{Effect, Pair, Step};
-use crate::domain::project::{DbtSummary, Survey};
+use crate::domain::project::{DbtSummary, Manifest, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Outcome};
 
@@ -79,6 +80,42 @@ pub struct Redirect {
     pub key: &'static str,
     /// Its value for the build.
     pub value: String,
+    /// What the project's own macros are made to say, where the key alone does not move every node.
+    pub overlay: Option<Overlay>,
+}
+
+/// How the names that the project's macros give are moved, for an overlay of the project: the second
+/// rung of the ladder. Production's names come from a survey without one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overlay {
+    /// Production's schemas and the build's name for each; empty where schemas keep their names.
+    pub schemas: BTreeMap<String, String>,
+    /// The same for databases.
+    pub databases: BTreeMap<String, String>,
+    /// What a schema gets that is none of these, so that nothing is written to production's.
+    pub suffix: String,
+    /// The longest identifier the warehouse keeps whole.
+    pub max_bytes: usize,
+    /// Whether names that differ only in case are the same to the warehouse.
+    pub folds: bool,
+}
+
+impl Overlay {
+    /// The overlay for a warehouse where schemas are swapped and a slot is named as its schema:
+    /// every schema that dbt writes in production goes to the build of `release`.
+    #[must_use]
+    pub fn of_schemas(production: &Manifest, max_bytes: usize, release: ReleaseId) -> Self {
+        let naming = Naming::Identifiers { max_bytes };
+        let slot = |live: &str| naming.slot(&SlotName::from(live), Role::Build(release)).0;
+        let written = production.nodes.values().map(|node| node.relation.schema.as_str());
+        Self {
+            schemas: written.map(|live| (live.to_owned(), slot(live))).collect(),
+            databases: BTreeMap::new(),
+            suffix: slot(""),
+            max_bytes,
+            folds: false,
+        }
+    }
 }
 
 /// One environment of one warehouse.
@@ -258,7 +295,8 @@ pub enum DbtEnd {
 #[async_trait(?Send)]
 pub trait Dbt {
     /// Parses the project as production and as the build. Fails with `Usage` where dbt cannot
-    /// parse it. `halt` ends the parse.
+    /// parse it. `halt` ends the parse. With an overlay, which was made from an earlier survey, the
+    /// parse as production of that survey is used again.
     async fn survey(&self, redirect: &Redirect, halt: HaltReceiver) -> Outcome<Survey>;
 
     /// Runs commands, streaming their output, until one fails.

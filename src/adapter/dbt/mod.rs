@@ -16,6 +16,7 @@ pub mod locate;
 pub mod located;
 pub mod manifest;
 pub mod mapped;
+mod overlay;
 pub mod project_file;
 pub mod requirement;
 pub mod results;
@@ -67,6 +68,8 @@ pub struct DbtProject {
     workspace: OnceCell<Workspace>,
     /// Whether the leading `deps` and `clean` commands have run.
     prepared: Cell<bool>,
+    /// The overlay that stands in the workspace: for which redirect, and its project's folder.
+    overlay: RefCell<Option<(Redirect, PathBuf)>>,
     /// The build slot, which `{slot}` under `redirect` stands for; known once dbt is to run on it.
     slot: RefCell<String>,
 }
@@ -99,6 +102,7 @@ impl DbtProject {
             temp,
             workspace: OnceCell::new(),
             prepared: Cell::new(false),
+            overlay: RefCell::new(None),
             slot: RefCell::new(String::new()),
         })
     }
@@ -144,12 +148,20 @@ impl DbtProject {
             Side::Production => words.to_vec(),
         };
         command.args(&words);
-        command.arg("--project-dir").arg(&self.located.project_dir);
+        let prepares = matches!(subcommand(&words), Some("deps" | "clean" | "debug" | "init"));
+        let overlay = self.overlay.borrow();
+        let overlay = overlay.as_ref().filter(|_| side == Side::Build && !prepares);
+        let project_dir = overlay.map_or(&self.located.project_dir, |(_, dir)| dir);
+        command.arg("--project-dir").arg(project_dir);
+        if overlay.is_some() && !self.names_log_path(&words) {
+            // dbt's own default, which would lie in the overlay.
+            command.env("DBT_LOG_PATH", &self.located.project()?.log_path);
+        }
         command.arg("--profiles-dir").arg(workspace.profiles(side));
         command.args(["--profile", &self.located.profile]);
         command.args(["--target", &self.located.target]);
         // These have no such option, or (`clean`) would clean what it names.
-        if !matches!(subcommand(&words), Some("deps" | "clean" | "debug" | "init")) {
+        if !prepares {
             command.arg("--target-path").arg(workspace.target(side));
         }
         for name in ["DBT_PARTIAL_PARSE_FILE_PATH", "DBT_ENGINE_PARTIAL_PARSE_FILE_PATH"] {
@@ -163,6 +175,29 @@ impl DbtProject {
             command.envs(self.with_slot(&self.settings.redirect_env));
         }
         Ok(command)
+    }
+
+    /// Whether the user says where dbt's log goes.
+    fn names_log_path(&self, words: &[String]) -> bool {
+        let named = |word: &String| word == "--log-path" || word.starts_with("--log-path=");
+        let set = |name| (self.env)(name).is_some_and(|value| !value.is_empty());
+        words.iter().any(named) || ["DBT_ENGINE_LOG_PATH", "DBT_LOG_PATH"].into_iter().any(set)
+    }
+
+    /// Makes the overlay that a redirect asks for, unless it stands.
+    fn overlay(&self, redirect: &Redirect) -> Outcome<()> {
+        let Some(wanted) = &redirect.overlay else {
+            self.overlay.replace(None);
+            return Ok(());
+        };
+        if self.overlay.borrow().as_ref().is_some_and(|(made, _)| made == redirect) {
+            return Ok(());
+        }
+        self.overlay.replace(None);
+        let place = self.workspace()?.overlay()?;
+        let dir = overlay::make(&self.located, redirect, wanted, &place)?;
+        self.overlay.replace(Some((redirect.clone(), dir)));
+        Ok(())
     }
 
     fn with_slot(&self, templates: &BTreeMap<String, String>) -> BTreeMap<String, String> {
@@ -188,7 +223,12 @@ impl ports::Dbt for DbtProject {
         self.slot.replace(redirect.value.clone());
         let dbt = self.checked().await?;
         let workspace = self.workspace()?;
-        workspace.clear()?;
+        // An overlay was made from a parse as production, which is as good as new.
+        let parsed = redirect.overlay.is_some() && workspace.is_parsed(Side::Production);
+        workspace.clear(Side::Build)?;
+        if !parsed {
+            workspace.clear(Side::Production)?;
+        }
         let unchanged = &self.located.profiles_text;
         workspace.write_profile(Side::Production, unchanged, &self.located)?;
         workspace.write_profile(Side::Build, &spliced, &self.located)?;
@@ -198,10 +238,16 @@ impl ports::Dbt for DbtProject {
             }
             self.prepared.set(true);
         }
-        tokio::try_join!(
-            self.quietly(&parse, Side::Production, halt.clone()),
-            self.quietly(&parse, Side::Build, halt),
-        )?;
+        self.overlay.replace(None); // The project may have changed since it was made.
+        self.overlay(redirect)?;
+        if parsed {
+            self.quietly(&parse, Side::Build, halt).await?;
+        } else {
+            tokio::try_join!(
+                self.quietly(&parse, Side::Production, halt.clone()),
+                self.quietly(&parse, Side::Build, halt),
+            )?;
+        }
         self.read_survey(redirect, &dbt.reported)
     }
 
@@ -223,6 +269,7 @@ impl ports::Dbt for DbtProject {
         let (work, profile) = match site {
             Site::Build(redirect) => {
                 self.slot.replace(redirect.value.clone());
+                self.overlay(redirect)?;
                 (Side::Build, workspace::redirected(&self.located, redirect)?)
             }
             Site::LiveReadOnly => (Side::Production, workspace::read_only(&self.located)?),

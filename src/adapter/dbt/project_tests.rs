@@ -102,7 +102,7 @@ fn split(commands: &[&str]) -> Vec<Vec<String>> {
 }
 
 fn redirect() -> Redirect {
-    Redirect { key: "path", value: "/b/live.duckdb".to_owned() }
+    Redirect { key: "path", value: "/b/live.duckdb".to_owned(), overlay: None }
 }
 
 impl Fixture {

@@ -73,7 +73,7 @@ fn a_large_project_is_read_in_seconds() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap(); // Forgets the peak.
     println!("before: {}, {}", memory("VmRSS"), memory("VmHWM"));
     let began = Instant::now();
-    let redirect = Redirect { key: "path", value: "/b/live.duckdb".to_owned() };
+    let redirect = Redirect { key: "path", value: "/b/live.duckdb".to_owned(), overlay: None };
     let survey = project.read_survey(&redirect, "1.11.0").unwrap();
     println!("{:?}, after: {}, {}", began.elapsed(), memory("VmRSS"), memory("VmHWM"));
     assert_eq!(survey.build.nodes.len(), NODES);

@@ -60,15 +60,22 @@ impl Workspace {
         self.side(side).join("logs")
     }
 
-    /// Empties the target paths: a parse must begin from nothing.
-    pub fn clear(&self) -> Outcome<()> {
-        for side in [Side::Production, Side::Build] {
-            let target = self.target(side);
-            if target.exists() {
-                fs::remove_dir_all(&target).context("an old parse cannot be removed")?;
-            }
-        }
+    /// Empties a side's target path: a parse must begin from nothing.
+    pub fn clear(&self, side: Side) -> Outcome<()> {
+        removed(&self.target(side)).context("an old parse cannot be removed")?;
         Ok(())
+    }
+
+    /// Whether a side has been parsed.
+    pub fn is_parsed(&self, side: Side) -> bool {
+        self.target(side).join("manifest.json").exists()
+    }
+
+    /// A folder, not made yet, for an overlay of the project.
+    pub fn overlay(&self) -> Outcome<PathBuf> {
+        let dir = self.side(Side::Build).join("project");
+        removed(&dir).context("an old overlay cannot be removed")?;
+        Ok(dir)
     }
 
     /// Writes a side's profile.
@@ -85,6 +92,11 @@ impl Workspace {
         let _ = fs::copy(user.join(".user.yml"), dir.join(".user.yml"));
         Ok(())
     }
+}
+
+/// Removes a folder, links in it unfollowed, if it is there.
+fn removed(dir: &Path) -> std::io::Result<()> {
+    if dir.exists() { fs::remove_dir_all(dir) } else { Ok(()) }
 }
 
 /// The profile under which dbt writes to the build.

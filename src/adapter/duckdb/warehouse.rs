@@ -133,7 +133,7 @@ impl Warehouse for DuckDb {
 
     fn redirect(&self, pairs: &[Pair]) -> Redirect {
         let build = pairs.first().map(|pair| pair.other.to_string());
-        Redirect { key: "path", value: build.unwrap_or_default() }
+        Redirect { key: "path", value: build.unwrap_or_default(), overlay: None }
     }
 
     async fn preflight(&self) -> Outcome<()> {

@@ -1,0 +1,1 @@
+//! The overlay with a real dbt.
