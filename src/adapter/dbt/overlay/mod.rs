@@ -11,6 +11,8 @@
 //! - `snapshots`: `target_schema` and `target_database`, which no macro decides.
 //! - `projects`: the root project and its packages. `tree`: the copy.
 //!
+//! Tried with real dbt in `tests/overlay`.
+//!
 //! May import `failure`, `ports` and the parent's `located`.
 
 mod lex;
@@ -222,6 +224,3 @@ fn add_snapshots(projects: &[Project], movers: &[Mover], copy: &mut Copy) -> Out
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,0 @@
-//! The overlay with a real dbt.
