@@ -153,21 +153,21 @@ impl Shape {
         DbtProject::open(settings, env, self.project(), Rc::new(Watcher), commands).unwrap()
     }
 
-    /// Parses it under a redirect.
-    pub fn try_survey(&self, dbt: &DbtProject, redirect: &Redirect) -> Outcome<Survey> {
-        let (_halter, halt) = watch::channel::<Option<Halt>>(None);
-        block_on(dbt.survey(redirect, halt))
-    }
-
     /// Parses it as production, where it must write exactly these schemas, and as the build, where
     /// every node must have moved with its schema. Tells where each node went.
     #[track_caller]
     pub fn moves(&self, tool: &Tool, schemas: &[&str]) -> Moves {
         let dbt = self.open(tool, &["build"]);
-        let survey = self.try_survey(&dbt, &redirect(&written(schemas))).unwrap();
+        let survey = survey(&dbt, &redirect(&written(schemas))).unwrap();
         let build = contained(&survey, schemas);
         Moves { schemas: build }
     }
+}
+
+/// Parses a project under a redirect.
+pub fn survey(dbt: &DbtProject, redirect: &Redirect) -> Outcome<Survey> {
+    let (_halter, halt) = watch::channel::<Option<Halt>>(None);
+    block_on(dbt.survey(redirect, halt))
 }
 
 /// Where the nodes of a build are.

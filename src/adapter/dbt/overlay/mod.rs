@@ -72,16 +72,23 @@ pub fn make(
     };
     add_macros(&projects, &movers, &mut copy)?;
     add_snapshots(&projects, &movers, &mut copy)?;
-    let region = region(&dir, &packages, &copy)?;
-    let mut place = to.to_path_buf();
-    // The last folder's name, for a reader of dbt's log.
-    place.push(region.file_name().unwrap_or_default());
-    copy.make(&region, &place).context("the overlay of the dbt project cannot be made")?;
+    let region = region(&dir, &projects, &packages);
+    let place = to.join("project");
+    if !packages.starts_with(&region) && copy.changed.keys().any(|path| path.starts_with(&packages))
+    {
+        let new = to.join("packages");
+        redirect_packages(&dir, &new, &mut copy)?;
+        copy.make(&packages, &new).context(MAKING)?;
+    }
+    check_reach(&dir, &projects, &[&region, &packages], &copy)?;
+    copy.make(&region, &place).context(MAKING)?;
     Ok(match dir.strip_prefix(&region) {
         Ok(inner) if !inner.as_os_str().is_empty() => place.join(inner),
         _ => place,
     })
 }
+
+const MAKING: &str = "the overlay of the dbt project cannot be made";
 
 /// Whether a profile's key is what a component of a name comes from.
 fn is_key(key: &str, component: Component) -> bool {
@@ -91,29 +98,51 @@ fn is_key(key: &str, component: Component) -> bool {
     }
 }
 
-/// The nearest folder that holds the project, what it reaches by `..`, and every changed file.
-fn region(dir: &Path, packages: &Path, copy: &Copy) -> Outcome<PathBuf> {
+/// The nearest folder that holds the project and what it reaches by `..`, if that is near.
+fn region(dir: &Path, projects: &[Project], packages: &Path) -> PathBuf {
     const HIGHEST: usize = 4;
-    let root = |path: &PathBuf| !path.starts_with(packages);
-    let paths = copy.searched.iter().filter(|path| root(path)).cloned();
-    let wanted: Vec<PathBuf> = paths.chain([packages.to_path_buf()]).collect();
-    let within = |above: &Path| wanted.iter().all(|path| path.starts_with(above));
-    let found =
-        dir.ancestors().take(HIGHEST).find(|above| within(above) && above.parent().is_some());
-    let region = found.unwrap_or(dir);
-    match copy.changed.keys().find(|path| !path.starts_with(region)) {
-        None => Ok(region.to_path_buf()),
-        Some(outside) => Err(Failure::usage(format!(
-            "dbt cannot be moved into the build by an overlay: {} decides where dbt writes and lies \
-             outside the project in {}",
-            outside.display(),
-            dir.display()
-        ))
-        .next(
-            "keep packages and macros inside the project's folder (`packages-install-path`, \
-             `macro-paths`), or name what moves dbt under `redirect` in switchback.yml",
-        )),
+    let root = projects.iter().filter(|project| project.root);
+    let reached =
+        root.flat_map(|root| root.searched.iter().filter(|path| !root.fixed.contains(path)));
+    // Packages that are elsewhere can be pointed to.
+    let reached: Vec<&Path> = reached.map(PathBuf::as_path).chain([packages]).collect();
+    let holds = |above: &&Path| {
+        above.parent().is_some() && reached.iter().all(|path| path.starts_with(above))
+    };
+    dir.ancestors().take(HIGHEST).find(holds).unwrap_or(dir).to_path_buf()
+}
+
+/// Points the copy of the project file to a copy of the packages.
+fn redirect_packages(dir: &Path, packages: &Path, copy: &mut Copy) -> Outcome<()> {
+    let file = dir.join("dbt_project.yml");
+    let text = match copy.changed.get(&file) {
+        Some(text) => text.clone(),
+        None => fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?,
+    };
+    if let Some(new) = snapshots::with_text(&text, "packages-install-path", packages)? {
+        copy.changed.insert(file, new);
     }
+    Ok(())
+}
+
+/// Refuses a change that dbt would not see: a file that it reaches by another way than the copy.
+fn check_reach(dir: &Path, projects: &[Project], roots: &[&Path], copy: &Copy) -> Outcome<()> {
+    let fixed: Vec<&PathBuf> = projects.iter().flat_map(|project| &project.fixed).collect();
+    let lost = copy.changed.keys().find(|path| {
+        !roots.iter().any(|root| path.starts_with(root))
+            || fixed.iter().any(|folder| path.starts_with(folder))
+    });
+    let Some(lost) = lost else { return Ok(()) };
+    Err(Failure::usage(format!(
+        "dbt cannot be moved into the build by an overlay: {} decides where dbt writes, and the \
+         project in {} names its folder by an absolute path or from afar",
+        lost.display(),
+        dir.display()
+    ))
+    .next(
+        "write its folder relative to the project (`macro-paths`, `snapshot-paths`), or name what \
+         moves dbt under `redirect` in switchback.yml",
+    ))
 }
 
 /// A macro file that may have to be rewritten.
@@ -150,9 +179,12 @@ fn add_macros(projects: &[Project], movers: &[Mover], copy: &mut Copy) -> Outcom
         }
     }
     let root = projects.iter().find(|project| project.root);
-    let Some(folder) = root.and_then(|root| root.macros.first()) else {
+    let folder =
+        root.and_then(|root| root.macros.iter().find(|folder| !root.fixed.contains(folder)));
+    let Some(folder) = folder else {
         return Err(Failure::usage(
-            "dbt cannot be moved into the build by an overlay: the project has no `macro-paths`",
+            "dbt cannot be moved into the build by an overlay: `macro-paths` of the project names no \
+             folder inside it",
         )
         .next("give `macro-paths` in dbt_project.yml a folder, which may be empty"));
     };
@@ -224,3 +256,6 @@ fn add_snapshots(projects: &[Project], movers: &[Mover], copy: &mut Copy) -> Out
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod load;

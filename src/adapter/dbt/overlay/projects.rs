@@ -43,6 +43,8 @@ pub struct Project {
     pub snapshots: Vec<PathBuf>,
     /// Every folder that dbt searches, macros and snapshots included.
     pub searched: Vec<PathBuf>,
+    /// Those of them that are written as absolute paths: a copy of the project does not move them.
+    pub fixed: Vec<PathBuf>,
 }
 
 impl Project {
@@ -63,9 +65,12 @@ impl Project {
             macros: Vec::new(),
             snapshots: Vec::new(),
             searched: Vec::new(),
+            fixed: Vec::new(),
         };
         for (key, default) in PATHS {
             let paths = folders(&file, key, keys.get(key), default, renderer)?;
+            let absolute = paths.iter().map(Path::new).filter(|path| path.is_absolute());
+            project.fixed.extend(absolute.map(|path| resolved(dir, path)));
             let paths = paths.iter().map(|path| resolved(dir, Path::new(path)));
             project.searched.extend(paths.clone());
             match key {

@@ -8,6 +8,8 @@
 //! May import `failure`, the parent's `jinja`, `spans` and `yaml`, and its siblings `lex`, `macros`,
 //! `mover` and `rewrite`.
 
+use std::path::Path;
+
 use serde_yaml::Value;
 
 use super::lex::{Kind, Token, tokens};
@@ -139,6 +141,16 @@ fn below(
         Shape::Scalar | Shape::Alias => {}
     }
     Ok(())
+}
+
+/// A YAML text with another path under a key; `None` if the key is not there as a scalar.
+pub fn with_text(text: &str, key: &str, value: &Path) -> Outcome<Option<String>> {
+    let Ok(Tree { shape: Shape::Mapping(entries), .. }) = Tree::parse(text) else {
+        return Ok(None);
+    };
+    let Some(entry) = entries.iter().rfind(|entry| entry.key == key) else { return Ok(None) };
+    let json = serde_json::to_string(&value.to_string_lossy()).map_err(anyhow::Error::from)?;
+    Ok(Some(applied(text, vec![replacement(text, &entry.value, json)])))
 }
 
 /// An anchor before the scalar stays.
