@@ -39,6 +39,12 @@ fn shop() -> Shape {
          {% macro audit_table() %}create schema if not exists {{ audit_schema() }};\
          create table if not exists {{ audit_schema() }}.log (id int){% endmacro %}",
     );
+    // A test sees only the macros that dbt finds in it by reading.
+    shape.file(
+        "tests/generic/audited.sql",
+        "{% test audited(model, column_name) %}select * from {{ generate_schema_name('audit', none) \
+         }}.log where id = 99{% endtest %}",
+    );
     shape.file("seeds/s.csv", "id\n1\n");
     shape.file("models/a.sql", "select * from {{ ref('s') }}");
     shape.file(
@@ -48,7 +54,7 @@ fn shop() -> Shape {
     );
     shape.file(
         "models/s.yml",
-        "models:\n  - {name: a, columns: [{name: id, data_tests: [{accepted_values: {values: [2], \
+        "models:\n  - {name: a, columns: [{name: id, data_tests: [audited, {accepted_values: {values: [2], \
          config: {severity: warn}}}]}]}\n",
     );
     shape.file(

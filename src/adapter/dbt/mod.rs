@@ -184,19 +184,22 @@ impl DbtProject {
         words.iter().any(named) || ["DBT_ENGINE_LOG_PATH", "DBT_LOG_PATH"].into_iter().any(set)
     }
 
-    /// Makes the overlay that a redirect asks for, unless it stands.
+    /// Makes the overlay that a redirect asks for, unless it stands. What was parsed without it, or
+    /// in another, is not to be used again.
     fn overlay(&self, redirect: &Redirect) -> Outcome<()> {
-        let Some(wanted) = &redirect.overlay else {
-            self.overlay.replace(None);
-            return Ok(());
-        };
-        if self.overlay.borrow().as_ref().is_some_and(|(made, _)| made == redirect) {
+        let wanted = redirect.overlay.as_ref();
+        let stands = self.overlay.borrow().as_ref().map(|(made, _)| made == redirect);
+        if stands == wanted.map(|_| true) {
             return Ok(());
         }
         self.overlay.replace(None);
-        let place = self.workspace()?.overlay()?;
-        let dir = overlay::make(&self.located, redirect, wanted, &place)?;
-        self.overlay.replace(Some((redirect.clone(), dir)));
+        let workspace = self.workspace()?;
+        workspace.forget_parse(Side::Build)?;
+        if let Some(wanted) = wanted {
+            let place = workspace.overlay()?;
+            let dir = overlay::make(&self.located, redirect, wanted, &place)?;
+            self.overlay.replace(Some((redirect.clone(), dir)));
+        }
         Ok(())
     }
 

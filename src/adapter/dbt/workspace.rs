@@ -66,6 +66,16 @@ impl Workspace {
         Ok(())
     }
 
+    /// Makes dbt parse a side from nothing; its artifacts stay.
+    pub fn forget_parse(&self, side: Side) -> Outcome<()> {
+        match fs::remove_file(self.target(side).join("partial_parse.msgpack")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(anyhow::Error::from(error).context("an old parse cannot be removed").into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a side has been parsed.
     pub fn is_parsed(&self, side: Side) -> bool {
         self.target(side).join("manifest.json").exists()

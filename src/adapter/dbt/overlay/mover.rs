@@ -90,7 +90,8 @@ pub struct Mover {
     moved: BTreeMap<String, String>,
     /// The build's names, as they are compared → as they are written.
     builds: BTreeMap<String, String>,
-    /// The build's name → production's, longest first: where the suffix was not simply appended.
+    /// What takes a name made of a build's back to production's, longest first: the build's names
+    /// that were shortened, and the suffix. A macro may have changed their case.
     back: Vec<(String, String)>,
     suffix: String,
     /// Whether what is not known gets the suffix.
@@ -116,13 +117,19 @@ impl Mover {
             return None;
         }
         let fold = |text: &str| folded(text, overlay.folds);
-        let suffix = fold(&overlay.suffix);
         let pairs = map.iter().map(|(live, build)| (live.as_str(), build.as_str()));
-        let mut back: Vec<(String, String)> = pairs
-            .clone()
-            .chain(target)
-            .map(|(live, build)| (fold(build), fold(live)))
-            .filter(|(build, live)| *build != format!("{live}{suffix}") && build != live)
+        let shortened =
+            |(live, build): &(&str, &str)| *build != format!("{live}{}", overlay.suffix);
+        let taken = pairs.clone().chain(target).filter(|pair| shortened(pair) && pair.0 != pair.1);
+        let mut back: Vec<(String, String)> = taken
+            .chain([("", overlay.suffix.as_str())])
+            .flat_map(|(live, build)| {
+                let as_written = (fold(build), fold(live));
+                let (lower, upper) = (str::to_lowercase, str::to_uppercase);
+                let cased = [lower, upper].map(|cased| (fold(&cased(build)), fold(&cased(live))));
+                std::iter::once(as_written).chain(cased)
+            })
+            .filter(|(build, _)| !build.is_empty())
             .collect();
         back.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         back.dedup();
@@ -152,7 +159,6 @@ impl Mover {
         for (build, live) in &self.back {
             was = was.replace(build, live);
         }
-        was = was.replace(&folded(&self.suffix, self.folds), "");
         if let Some(build) = self.moved.get(&was) {
             return Ok(build.clone());
         }
@@ -208,10 +214,7 @@ impl Mover {
     fn prologue(&self) -> String {
         let key = if self.folds { "name | lower" } else { "name" };
         let mut was = "key".to_owned();
-        let suffix = (folded(&self.suffix, self.folds), String::new());
-        for (build, live) in
-            self.back.iter().chain([&suffix]).filter(|(build, _)| !build.is_empty())
-        {
+        for (build, live) in &self.back {
             let _ = write!(was, ".replace({}, {})", quoted(build), quoted(live));
         }
         format!(

@@ -13,6 +13,7 @@ fn overlay(folds: bool) -> Overlay {
             map("analytics", "analytics__build_r2"),
             map("analytics_marts", "analytics_marts__build_r2"),
             map("Marts", "Marts__build_r2"),
+            map("LOUD", "LOUD__build_r2"),
             map("a_very_long_one", "a_very_0123456789__build_r2"),
             map("über '{%", "über '{%__build_r2"),
         ]
@@ -46,6 +47,8 @@ fn production_goes_to_the_build_and_what_is_there_stays() {
         // What dbt's default makes of the moved target.
         ("analytics__build_r2_marts", "analytics_marts__build_r2"),
         ("analytics__build_r2_else", "analytics__build_r2_else"),
+        // A macro that changes the case of the target's schema.
+        ("LOUD__BUILD_R2", "LOUD__build_r2"),
         ("a_very_long_one", "a_very_0123456789__build_r2"),
         ("Marts", "Marts__build_r2"),
         ("marts", "marts__build_r2"),
@@ -99,7 +102,7 @@ proptest! {
     fn both_say_the_same_and_moving_twice_is_moving_once(
         parts in proptest::collection::vec(
             prop_oneof![
-                Just("analytics"), Just("__build_r2"), Just("_marts"), Just("Marts"), Just("x"),
+                Just("analytics"), Just("__build_r2"), Just("_marts"), Just("Marts"), Just("x"), Just("LOUD"), Just("__BUILD_R2"),
                 Just("a_very_long_one"), Just("a_very_0123456789__build_r2"), Just("é'\"\\"),
             ],
             0..3,
