@@ -168,3 +168,18 @@ fn a_macro_outside_what_can_be_copied_is_named() {
     assert!(failure.message.contains("names.sql"), "{failure}");
     assert!(failure.next.is_some());
 }
+
+#[test]
+fn a_schema_that_has_no_place_in_the_build_stops_dbt_by_name() {
+    let Some(tool) = newest() else { return };
+    let shape = Shape::new("");
+    shape.file("macros/names.sql", VERBATIM);
+    let long = "x".repeat(60);
+    let call =
+        format!("{{{{ config(alias=generate_schema_name('{long}', none)) }}}} select 1 as id");
+    shape.file("models/a.sql", &call);
+    let dbt = shape.open(&tool, &["build"]);
+    let failure = survey(&dbt, &redirect(&written(&["public"]))).unwrap_err();
+    assert!(failure.message.contains("dbt parse` for the build"), "{failure}");
+    assert!(failure.message.contains(&long) && failure.message.contains("too long"), "{failure}");
+}

@@ -139,3 +139,45 @@ fn every_way_to_write_the_macro_is_moved() {
         }
     }
 }
+
+#[test]
+fn the_projects_own_macros_judge_what_they_would_have_judged() {
+    const MACROS: &str = "{%- macro generate_schema_name(custom_schema_name=none, node=none) -%}\n\
+        {%- if custom_schema_name == 'env' -%}\n    \
+        {{ generate_schema_name_for_env(custom_schema_name, node) }}\n\
+        {%- elif custom_schema_name == 'again' -%}\n    \
+        {{ generate_schema_name(node=node) | trim }}_again\n\
+        {%- elif custom_schema_name == 'own' -%}\n    {% set name = \
+        default__generate_schema_name(custom_schema_name, node) -%}\n    \
+        {{ name[:3] ~ '_x' if name == 'own' else 'wrong' }}\n\
+        {%- elif custom_schema_name == 'qualified' -%}\n    \
+        {{ shop.default__generate_schema_name(custom_schema_name, node).upper() }}\n\
+        {%- elif custom_schema_name == 'dispatched' -%}\n    \
+        {{ adapter.dispatch('generate_schema_name', 'shop')(custom_schema_name, node) }}\n\
+        {%- elif custom_schema_name == 'dbts' -%}\n    \
+        {{ dbt.default__generate_schema_name(custom_schema_name, node) }}\n\
+        {%- else -%}\n    {{ target.schema | upper }}\n{%- endif -%}\n{%- endmacro -%}\n\
+        {% macro default__generate_schema_name(custom_schema_name, node) -%}\n    \
+        {{ return(custom_schema_name) }}\n{%- endmacro %}\n";
+    const PLACES: [(&str, &str); 7] = [
+        ("env", "env"),
+        ("again", "ANALYTICS_again"),
+        ("own", "own_x"),
+        ("qualified", "QUALIFIED"),
+        ("dispatched", "dispatched"),
+        ("dbts", "analytics_dbts"),
+        ("other", "ANALYTICS"),
+    ];
+    let shape = Shape::new("");
+    shape.file("macros/names.sql", MACROS);
+    for (custom, _) in PLACES {
+        shape.model(&format!("models/in_{custom}.sql"), custom);
+    }
+    for tool in every() {
+        let moves = shape.moves(&tool, &PLACES.map(|(_, schema)| schema));
+        for (custom, schema) in PLACES {
+            let at = moves.at(&format!("model.shop.in_{custom}"));
+            assert_eq!(at, format!("{schema}__build_r2"));
+        }
+    }
+}
