@@ -24,8 +24,9 @@ fn shop() -> Shape {
         "on-run-start:\n  - \"{{ audit_table() }}\"\n  - \"create schema if not exists {{ target.schema }}\"\n  \
          - \"create table if not exists {{ target.schema }}.runs (id int)\"\n\
          on-run-end: \"insert into {{ audit_schema() }}.log select 1\"\n\
-         seeds:\n  +schema: raw\nmodels:\n  +post-hook: \"create or replace table {{ this.schema }}.{{ \
-         this.name }}_copy as select * from {{ this }}\"\n  shop:\n    marts:\n      +schema: marts\n      \
+         seeds:\n  +schema: raw\nmodels:\n  +post-hook: \"drop table if exists {{ this.schema }}.{{ \
+         this.name }}_copy; create table {{ this.schema }}.{{ this.name }}_copy as select * from \
+         {{ this }}\"\n  shop:\n    marts:\n      +schema: marts\n      \
          +materialized: incremental\ndata_tests:\n  +store_failures: true\n  +schema: failures\n",
     );
     shape.file(

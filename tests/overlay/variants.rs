@@ -117,11 +117,11 @@ const VARIANTS: &[(&str, &str, &str, &str)] = &[
 
 #[test]
 fn every_way_to_write_the_macro_is_moved() {
-    let shape = Shape::new("");
+    let shape = Shape::new("packages-install-path: vendor/dbt\n");
     std::fs::create_dir_all(shape.project().join("models")).unwrap();
     let mut schemas = vec!["analytics", "marts"];
     for (name, text, plain, custom) in VARIANTS {
-        let folder = format!("dbt_packages/{name}");
+        let folder = format!("vendor/dbt/{name}");
         shape.package(&folder, "");
         shape.file(&format!("{folder}/macros/deep/er/get_custom_schema.sql"), text);
         shape.model(&format!("{folder}/models/staging/{name}_plain.sql"), "");
