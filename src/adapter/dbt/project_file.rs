@@ -28,6 +28,7 @@ struct Keys {
     profile: Option<Value>,
     target_path: Option<Value>,
     packages_install_path: Option<Value>,
+    log_path: Option<Value>,
     require_dbt_version: Option<Value>,
     quoting: Option<Value>,
 }
@@ -43,6 +44,8 @@ pub struct Project {
     pub target_path: PathBuf,
     /// Where `dbt deps` puts packages, absolute.
     pub packages_path: PathBuf,
+    /// Where dbt would write its log, absolute; dbt does not render this key.
+    pub log_path: PathBuf,
 }
 
 impl ProjectFile {
@@ -106,6 +109,8 @@ impl ProjectFile {
                 keys.packages_install_path.as_ref(),
                 "dbt_packages",
             )?,
+            log_path: dir
+                .join(self.text("log-path", keys.log_path.as_ref())?.unwrap_or("logs".into())),
         })
     }
 

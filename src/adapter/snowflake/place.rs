@@ -107,7 +107,13 @@ impl Target {
         let overlay = match unit {
             // A second database would be a second slot; it is named, not moved.
             Unit::Database => None,
-            Unit::Schema => Some(Overlay { schemas: names, databases: BTreeMap::new(), suffix }),
+            Unit::Schema => Some(Overlay {
+                schemas: names,
+                databases: BTreeMap::new(),
+                suffix,
+                max_bytes: 255,
+                folds: true,
+            }),
         };
         let moved = overlay
             .map(|overlay| (Rung::Overlay, Redirect { overlay: Some(overlay), ..plain.clone() }));
