@@ -15,6 +15,7 @@ mod edit;
 pub mod grants;
 pub mod ident;
 mod key;
+pub mod ledger;
 mod mention;
 pub mod profile;
 pub mod relink;
