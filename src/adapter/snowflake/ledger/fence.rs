@@ -4,7 +4,8 @@
 //! The block begins with an UPDATE on the table of leases, as taking the lease is one, and UPDATEs
 //! serialise per table (`/sql-reference/transactions`): so either the cutover has begun and nobody
 //! takes the lease, or somebody has taken it and the cutover does not begin. The mark stays where
-//! the block dies half-way, until the lease expires; then stamps say what happened.
+//! the block dies half-way, until the lease expires; then stamps say what happened. Giving the lease
+//! back does not take the mark away: the block may be running still.
 //!
 //! May import `ports` and its siblings.
 
@@ -82,5 +83,6 @@ impl Fence {
 /// block is [`PortError::Unknown`] otherwise.)
 #[must_use]
 pub fn lost(error: &PortError) -> bool {
-    error.to_string().contains(LOST)
+    let said = error.to_string();
+    said.contains("LEASE_LOST") && said.contains(LOST)
 }

@@ -109,6 +109,9 @@ impl SnowflakeLedger {
         }
         statements.push(format!("GRANT USAGE ON DATABASE {database} TO ROLE {role};"));
         statements.push(format!("GRANT USAGE, CREATE TABLE ON SCHEMA {schema} TO ROLE {role};"));
+        if what == Made::Tables {
+            statements.push(use_of_tables(schema, role)); // somebody else's may be there
+        }
         let message = format!("the ledger {schema} cannot be made: {}", failure.message);
         Failure::new(Kind::Usage, message)
             .production("Nothing was touched: there is nowhere to write down what is done.")
@@ -124,10 +127,7 @@ impl SnowflakeLedger {
                 PortError::Refused(Failure::new(Kind::Usage, message).next(to_run(&[
                     format!("GRANT USAGE ON DATABASE {} TO ROLE {role};", schema.database),
                     format!("GRANT USAGE ON SCHEMA {schema} TO ROLE {role};"),
-                    format!(
-                        "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {schema} TO ROLE \
-                         {role};"
-                    ),
+                    use_of_tables(schema, &role),
                 ])))
             }
             error => error,
@@ -141,6 +141,10 @@ impl SnowflakeLedger {
         let name = name.and_then(|name| Ident::verbatim(name).ok());
         name.map_or_else(|| "<role>".to_owned(), |name| name.to_string())
     }
+}
+
+fn use_of_tables(schema: &SchemaPath, role: &str) -> String {
+    format!("GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {schema} TO ROLE {role};")
 }
 
 fn to_run(statements: &[String]) -> String {

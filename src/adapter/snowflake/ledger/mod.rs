@@ -6,6 +6,9 @@
 //!   looking and acting. The server's clock decides about expiry.
 //! - A statement whose outcome is not known is settled by reading: the record's ID, the claim's
 //!   nonce. Only then it is sent again, under a condition by which it cannot count twice.
+//! - A session sees what it wrote itself at once, and what another session has just written perhaps
+//!   a moment later (`READ_CONSISTENCY_MODE`, `/sql-reference/parameters`): so the ledger has a pool
+//!   of one session, and what an answer and a look disagree about is looked at again.
 //! - A token only grows; whoever lost the lease writes nothing more. (An INSERT that was on its
 //!   way when the lease was taken may land just after that: it says what the old holder did, and
 //!   the cutover, where it matters, is fenced by an UPDATE: see [`Fence`].)
@@ -59,6 +62,7 @@ pub struct EnvironmentRow {
 
 impl SnowflakeLedger {
     /// The ledger in `home` of `environment`, such as `SHOP` or `SHOP.MARTS`. Creates nothing.
+    /// `sessions` is a pool of one session that is the ledger's own.
     #[must_use]
     pub fn new(sessions: Sessions, tag: Tag, home: Home, environment: String) -> Self {
         let statements = Statements::new(&home, &environment);
@@ -98,6 +102,12 @@ impl SnowflakeLedger {
     pub async fn check(&self, token: Token) -> Answer<()> {
         let rows = self.read(&self.statements.check(token)).await?;
         if rows.rows.is_empty() { Err(self.lost(token).await) } else { Ok(()) }
+    }
+
+    /// Whether the row says that the lease is held under `token`.
+    async fn holds(&self, token: Token) -> bool {
+        let row = self.row().await.ok().flatten();
+        row.and_then(|row| row.lease).is_some_and(|lease| lease.token == token)
     }
 
     /// Asks; what is not there is empty.
@@ -161,6 +171,18 @@ impl SnowflakeLedger {
         Ok(if rows.rows.is_empty() { None } else { Some(rows) })
     }
 
+    /// The same for a part that has to be there.
+    async fn found(&self, part: &Part) -> Answer<Rows> {
+        for _ in 0..ATTEMPTS {
+            match self.written(part).await {
+                Ok(Some(rows)) => return Ok(rows),
+                Ok(None) => {}
+                Err(error) => return Err(PortError::Unknown(error_of(error))),
+            }
+        }
+        Err(PortError::Unknown(anyhow!("a record that was written cannot be found")))
+    }
+
     /// Writes a part, where its record's token still holds.
     async fn put(&self, part: &Part, token: Option<Token>) -> Answer<()> {
         let statement = self.statements.append(part, token);
@@ -183,7 +205,12 @@ impl SnowflakeLedger {
             };
             match (self.written(part).await, unknown, token) {
                 (Ok(Some(_)), _, _) => return Ok(()),
-                (Ok(None), None, Some(token)) => return Err(self.lost(token).await),
+                (Ok(None), None, Some(token)) => {
+                    if attempt == ATTEMPTS || !self.holds(token).await {
+                        return Err(self.lost(token).await);
+                    }
+                    attempt += 1;
+                }
                 (Ok(None), Some(_), _) if attempt < ATTEMPTS => attempt += 1,
                 (_, Some(error), _) => return Err(PortError::Unknown(error)),
                 (Err(error), None, _) => return Err(PortError::Unknown(anyhow!("{error}"))),
@@ -217,8 +244,8 @@ impl Ledger for SnowflakeLedger {
                 seq: row.maybe(0).map(|_| row.number(0)).transpose()?,
                 at: row.instant(1)?,
                 id: row.text(2)?.to_owned(),
-                part: row.number(3)?,
-                parts: row.number(4)?,
+                index: row.number(3)?,
+                of: row.number(4)?,
                 text: row.text(5)?.to_owned(),
             })
         };
@@ -233,8 +260,7 @@ impl Ledger for SnowflakeLedger {
         }
         let head = parts.last().ok_or_else(|| refused(anyhow!("a record of no parts")))?;
         // It is there; only its number and its time are the server's.
-        let rows = self.written(head).await.map_err(|error| PortError::Unknown(error_of(error)))?;
-        let rows = rows.unwrap_or_default();
+        let rows = self.found(head).await?;
         let row = cells::rows(&rows).next();
         let row = row.ok_or_else(|| PortError::Unknown(anyhow!("a record was taken away")))?;
         Ok(Record {
@@ -267,8 +293,12 @@ impl Ledger for SnowflakeLedger {
         });
         let (mut made, mut attempt) = (false, 1);
         loop {
+            let mut granted = false;
             let unknown = match self.change(&statement).await {
-                Ok(_) => None,
+                Ok(rows) => {
+                    granted = rows > 0;
+                    None
+                }
                 Err(PortError::Refused(failure)) if home::is_absent(&failure) && !made => None,
                 Err(PortError::Unknown(error)) => Some(error),
                 Err(error) => return Err(self.told(error).await),
@@ -285,7 +315,9 @@ impl Ledger for SnowflakeLedger {
                 (Some(Row { claim: Some(claim), lease: Some(lease), .. }), _) if claim == nonce => {
                     return Ok(lease);
                 }
-                (_, Some(_)) if attempt < ATTEMPTS => attempt += 1,
+                (_, unknown) if (granted || unknown.is_some()) && attempt < ATTEMPTS => {
+                    attempt += 1;
+                }
                 (_, Some(error)) => return Err(PortError::Unknown(error)),
                 (Some(Row { alive: true, lease: Some(lease), cutover, .. }), None) => {
                     return Err(PortError::Refused(holder::taken(&lease, cutover)));
@@ -333,5 +365,4 @@ fn error_of(error: PortError) -> anyhow::Error {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -43,10 +43,10 @@ pub(super) fn parts(draft: &Draft, id: &str) -> serde_json::Result<Vec<Part>> {
     })?;
     let texts = cut(&text, LONGEST);
     let whole = texts.len();
-    let part = |(part, text): (usize, &str)| Part {
+    let part = |(index, text): (usize, &str)| Part {
         id: id.to_owned(),
-        part,
-        parts: whole,
+        index,
+        of: whole,
         text: text.to_owned(),
     };
     Ok(texts.into_iter().enumerate().map(part).rev().collect())
@@ -72,34 +72,36 @@ pub(super) struct Row {
     pub(super) seq: Option<u64>,
     pub(super) at: DateTime<Utc>,
     pub(super) id: String,
-    pub(super) part: usize,
-    pub(super) parts: usize,
+    /// Of which part.
+    pub(super) index: usize,
+    /// How many parts there are.
+    pub(super) of: usize,
     pub(super) text: String,
 }
 
 /// The records of a journal. `place` names it where it cannot be read.
 pub(super) fn assemble(mut rows: Vec<Row>, place: &str) -> Result<Vec<Record>, Failure> {
-    rows.sort_by(|a, b| (a.seq, a.at, &a.id, a.part).cmp(&(b.seq, b.at, &b.id, b.part)));
+    rows.sort_by(|a, b| (a.seq, a.at, &a.id, a.index).cmp(&(b.seq, b.at, &b.id, b.index)));
     let mut heads = Vec::new();
     let mut texts: BTreeMap<String, BTreeMap<usize, String>> = BTreeMap::new();
     for row in rows {
         let parts = texts.entry(row.id.clone()).or_default();
-        if parts.contains_key(&row.part) {
+        if parts.contains_key(&row.index) {
             continue;
         }
-        parts.insert(row.part, row.text);
-        if row.part == 0 {
-            heads.push((row.id, row.at, row.parts));
+        parts.insert(row.index, row.text);
+        if row.index == 0 {
+            heads.push((row.id, row.at, row.of));
         }
     }
     let mut records = Vec::with_capacity(heads.len());
-    for (id, at, parts) in heads {
+    for (id, at, of) in heads {
         let seq = records.len() as u64 + 1;
         let texts = texts.remove(&id).unwrap_or_default();
-        let text: String = match (0..parts).find(|part| !texts.contains_key(part)) {
-            None => texts.into_iter().take(parts).map(|(_, text)| text).collect(),
-            Some(part) => {
-                let what = format!("part {} of {parts} is missing", part + 1);
+        let text: String = match (0..of).find(|index| !texts.contains_key(index)) {
+            None => texts.into_iter().take(of).map(|(_, text)| text).collect(),
+            Some(index) => {
+                let what = format!("part {} of {of} is missing", index + 1);
                 return Err(damaged(place, seq, &id, &what));
             }
         };

@@ -21,11 +21,11 @@ fn draft(reason: &str) -> Draft {
 fn rows(id: &str, seq: u64, second: i64, reason: &str) -> Vec<Row> {
     let parts = parts(&draft(reason), id).unwrap().into_iter();
     let row = |part: Part| Row {
-        seq: (part.part == 0).then_some(seq),
+        seq: (part.index == 0).then_some(seq),
         at: at(second),
         id: part.id,
-        part: part.part,
-        parts: part.parts,
+        index: part.index,
+        of: part.of,
         text: part.text,
     };
     parts.map(row).collect()
@@ -64,7 +64,7 @@ fn a_record_counts_once_its_first_part_is_there_and_is_damaged_if_another_lacks(
     let long = "é".repeat(LONGEST);
     let whole = rows("a", 1, 1, &long);
     assert_eq!(whole.len(), 3);
-    assert_eq!(whole.last().unwrap().part, 0, "the part that makes it count is written last");
+    assert_eq!(whole.last().unwrap().index, 0, "the part that makes it count is written last");
     assert!(whole.iter().all(|row| row.text.len() <= LONGEST));
     for cut in 0..3 {
         assert_eq!(read(whole[..cut].to_vec()), []);

@@ -54,8 +54,10 @@ pub(super) struct Claimed<'a> {
 pub(super) struct Part {
     /// Chosen for this record alone.
     pub(super) id: String,
-    pub(super) part: usize,
-    pub(super) parts: usize,
+    /// Counted from 0.
+    pub(super) index: usize,
+    /// How many parts the record has.
+    pub(super) of: usize,
     pub(super) text: String,
 }
 
@@ -174,8 +176,8 @@ impl Statements {
     /// Writes a part of a record where the token is the lease's, or where none is asked for.
     pub(super) fn append(&self, part: &Part, token: Option<Token>) -> String {
         let Self { leases, journal, environment, .. } = self;
-        let Part { id, part, parts, text } = part;
-        let seq = if *part == 0 { "j.HIGHEST + 1" } else { "NULL" };
+        let Part { id, index, of, text } = part;
+        let seq = if *index == 0 { "j.HIGHEST + 1" } else { "NULL" };
         let (value, held, holds) = match token {
             None => ("NULL".to_owned(), String::new(), ""),
             Some(token) => (
@@ -189,9 +191,9 @@ impl Statements {
         };
         format!(
             "INSERT INTO {journal} (ENVIRONMENT, SEQ, WRITTEN_AT, TOKEN, ID, PART, PARTS, RECORD)\
-             \nSELECT {environment}, {seq}, CURRENT_TIMESTAMP(), {value}, {id}, {part}, {parts}, \
+             \nSELECT {environment}, {seq}, CURRENT_TIMESTAMP(), {value}, {id}, {index}, {of}, \
              {}\nFROM (SELECT COALESCE(MAX(SEQ), 0) AS HIGHEST, COUNT(CASE WHEN ID = {id} AND PART = \
-             {part} THEN 1 END) AS THERE FROM {journal} WHERE ENVIRONMENT = {environment}) \
+             {index} THEN 1 END) AS THERE FROM {journal} WHERE ENVIRONMENT = {environment}) \
              j{held}\
              \nWHERE j.THERE = 0{holds}",
             literal(text),
@@ -202,10 +204,10 @@ impl Statements {
     /// When a part was written, and its record's number; no row where it was not.
     pub(super) fn written(&self, part: &Part) -> String {
         let Self { journal, environment, .. } = self;
-        let Part { id, part, .. } = part;
+        let Part { id, index, .. } = part;
         format!(
             "SELECT SEQ, WRITTEN_AT FROM {journal} WHERE ENVIRONMENT = {environment} AND ID = {} \
-             AND PART = {part} ORDER BY SEQ, WRITTEN_AT LIMIT 1",
+             AND PART = {index} ORDER BY SEQ, WRITTEN_AT LIMIT 1",
             literal(id)
         )
     }

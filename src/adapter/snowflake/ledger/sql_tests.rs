@@ -12,8 +12,8 @@ fn statements() -> Statements {
     Statements::new(&home(), "SHOP.it's")
 }
 
-fn part(part: usize) -> Part {
-    Part { id: "4f2a".into(), part, parts: 3, text: r#"{"reason":"it's \"so\"\n"}"#.into() }
+fn part(index: usize) -> Part {
+    Part { id: "4f2a".into(), index, of: 3, text: r#"{"reason":"it's \"so\"\n"}"#.into() }
 }
 
 #[test]
