@@ -81,6 +81,15 @@ release:
 .venv-lint/ready: requirements/lint.txt
 	@$(make_venv)
 
+# GitHub's own description of its API, and a server for it; needs node and npm.
+.tools/prism/ready: requirements/prism/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing. On Debian and Ubuntu: apt-get install npm" >&2; exit 1; }
+	rm -rf .tools/prism
+	mkdir -p .tools/prism
+	cp requirements/prism/package.json requirements/prism/package-lock.json .tools/prism/
+	timeout --foreground -k 10 $(INSTALL_TIMEOUT) npm ci --prefix .tools/prism --no-audit --no-fund --ignore-scripts
+	touch $@
+
 make_venv = set -eu; \
 	venv=$(@D); \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \

@@ -198,7 +198,7 @@ fn runner(filling: &Filling) -> String {
          runs-on: [self-hosted, linux]\n"
             .to_owned()
     } else {
-        "    runs-on: ubuntu-24.04\n".to_owned()
+        "    runs-on: ubuntu-latest\n".to_owned()
     }
 }
 

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a story fails by panicking
 
+mod action;
 mod crash;
 mod lease;
 mod loop_;
@@ -12,3 +13,6 @@ mod odd;
 mod real_dbt;
 mod trouble;
 mod world;
+
+#[path = "../support/http.rs"]
+mod http;

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_yaml::Value;
+
 use super::jinja::Env;
 use super::locate::{Settings, locate};
 use crate::failure::Failure;
@@ -46,8 +48,7 @@ pub fn glimpse(settings: &Settings, env: &Env, cwd: &Path) -> Glimpse {
     let mut seen = Glimpse::default();
     match locate(settings, env, cwd, Arc::new(|| Ok(BTreeMap::new()))) {
         Ok(located) => {
-            let output = serde_yaml::to_string(&located.output).unwrap_or_default();
-            ask(&output, &mut asked);
+            ask_value("", &located.output, &mut asked);
             seen.profiles_dir = located.profiles_file.parent().map(Path::to_path_buf);
             seen.project_dir = Some(located.project_dir);
             seen.target = Some(located.target);
@@ -62,7 +63,7 @@ pub fn glimpse(settings: &Settings, env: &Env, cwd: &Path) -> Glimpse {
     }
     if let Some(dir) = &seen.project_dir {
         for file in ["dbt_project.yml", "packages.yml", "dependencies.yml"] {
-            ask(&std::fs::read_to_string(dir.join(file)).unwrap_or_default(), &mut asked);
+            ask_text(&std::fs::read_to_string(dir.join(file)).unwrap_or_default(), &mut asked);
         }
     }
     seen.asked = asked.into_values().collect();
@@ -73,25 +74,42 @@ pub fn glimpse(settings: &Settings, env: &Env, cwd: &Path) -> Glimpse {
 const SECRET_KEYS: &[&str] =
     &["password", "pass", "token", "secret", "private_key", "private_key_passphrase"];
 
-/// Finds every `env_var('NAME'…)` of a text.
-fn ask(text: &str, asked: &mut BTreeMap<String, Asked>) {
+/// Finds every `env_var('NAME'…)` of a file's lines.
+fn ask_text(text: &str, asked: &mut BTreeMap<String, Asked>) {
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
         let key = line.split(':').next().unwrap_or_default().trim().trim_start_matches("- ");
-        let secret_key =
-            SECRET_KEYS.iter().any(|one| key == *one || key.ends_with(&format!("_{one}")));
-        for (at, found) in line.match_indices("env_var") {
-            let Some((name, has_default)) = call(&line[at + found.len()..]) else {
-                continue;
-            };
-            let secret = secret_key || looks_secret(&name);
-            asked
-                .entry(name.clone())
-                .and_modify(|one| {
-                    one.has_default &= has_default;
-                    one.secret |= secret;
-                })
-                .or_insert(Asked { name, has_default, secret });
+        ask(key, line, asked);
+    }
+}
+
+/// The same of every text in a value that stands under `key`.
+fn ask_value(key: &str, value: &Value, asked: &mut BTreeMap<String, Asked>) {
+    match value {
+        Value::String(text) => ask(key, text, asked),
+        Value::Sequence(items) => items.iter().for_each(|item| ask_value(key, item, asked)),
+        Value::Mapping(entries) => {
+            for (name, item) in entries {
+                ask_value(name.as_str().unwrap_or(key), item, asked);
+            }
         }
+        _ => {}
+    }
+}
+
+fn ask(key: &str, text: &str, asked: &mut BTreeMap<String, Asked>) {
+    let secret_key = SECRET_KEYS.iter().any(|one| key == *one || key.ends_with(&format!("_{one}")));
+    for (at, found) in text.match_indices("env_var") {
+        let Some((name, has_default)) = call(&text[at + found.len()..]) else {
+            continue;
+        };
+        let secret = secret_key || looks_secret(&name);
+        asked
+            .entry(name.clone())
+            .and_modify(|one| {
+                one.has_default &= has_default;
+                one.secret |= secret;
+            })
+            .or_insert(Asked { name, has_default, secret });
     }
 }
 
@@ -123,7 +141,7 @@ mod tests {
     #[test]
     fn what_a_profile_asks_for_is_found_with_its_default_and_its_secrecy() {
         let mut asked = BTreeMap::new();
-        ask(
+        ask_text(
             "account: \"{{ env_var('SF_ACCOUNT') }}\"\n\
              # password: {{ env_var('OLD') }}\n\
              password: \"{{ env_var( \"SF_WORD\" ) }}\"\n\
@@ -144,5 +162,15 @@ mod tests {
                 ("X", false, false),
             ]
         );
+    }
+
+    #[test]
+    fn a_value_is_asked_whatever_quotes_it_was_written_in() {
+        let mut asked = BTreeMap::new();
+        let text =
+            "password: '{{ env_var(''P'') }}'\nextensions: [{path: \"{{ env_var('Q', '') }}\"}]";
+        ask_value("", &serde_yaml::from_str(text).unwrap(), &mut asked);
+        assert_eq!(asked["P"], Asked { name: "P".into(), has_default: false, secret: true });
+        assert!(asked["Q"].has_default);
     }
 }

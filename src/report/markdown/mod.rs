@@ -133,16 +133,21 @@ fn parts_of(told: Told<'_>, detail: Detail) -> Vec<Part> {
         ],
         Err(failure) => of_failure(failure, told, detail),
     };
-    parts.push((
-        "warnings",
-        parts::section("Warnings", &parts::list(&told.course.warnings, detail.nodes)),
-    ));
+    parts.push(("warnings", warnings(told.course, detail)));
     if detail.timeline {
         parts.push(("the timeline", parts::section("Timeline", &timeline::timeline(told.course))));
     } else if let Some(url) = &frame.run_url {
         parts.push(("the run", format!("{}\n", link("The run, with everything", url))));
     }
     parts
+}
+
+/// What was warned of, without what the gates' own table says.
+fn warnings(course: &Course, detail: Detail) -> String {
+    let said: Vec<String> = course.findings.iter().map(ToString::to_string).collect();
+    let rest: Vec<String> =
+        course.warnings.iter().filter(|text| !said.contains(text)).cloned().collect();
+    parts::section("Warnings", &parts::list(&rest, detail.nodes))
 }
 
 fn verb(frame: &Frame) -> String {

@@ -74,7 +74,11 @@ fn a_deploy_says_what_is_live_what_changed_and_where_the_button_is() {
     let changed =
         Changed { dbt: Some(dbt()), notes: vec!["accepted drift: x".into()], ..published() };
     let course = Course {
-        warnings: vec!["main.daily has no column tax any more (columns-gone)".into()],
+        findings: published().findings,
+        warnings: vec![
+            "main.daily has no column tax any more (columns-gone)".into(),
+            "the lease could not be given back".into(),
+        ],
         ..course()
     };
     let (summary, comment) = told(&answer(changed), &course);
