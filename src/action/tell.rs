@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::domain::name::CommitId;
 use crate::failure::Outcome;
 use crate::ports::forge::{Complaint, DeploymentId, Forge, Progress, Task, Told, Wish};
-use crate::ports::{HaltReceiver, halted};
+use crate::ports::{Halt, HaltReceiver, halted};
 use crate::report::{Answer, Changed, Word};
 
 /// How long telling may take: beside the verb, and after it.
@@ -203,7 +203,7 @@ impl Telling {
     async fn bounded<T>(&self, limit: Duration, work: impl Future<Output = Told<T>>) -> Option<T> {
         let mut halt = self.halt.clone();
         let hurry = async {
-            halted(&mut halt).await;
+            ending(&mut halt).await;
             sleep(HURRIED).await;
         };
         let told = tokio::select! {
@@ -213,6 +213,20 @@ impl Telling {
             () = hurry => Err(Complaint("GitHub was not told everything: the run had to end".into())),
         };
         self.note(told)
+    }
+}
+
+/// Waits until the process is to end. A lease that was lost ends the verb and nothing else.
+async fn ending(halt: &mut HaltReceiver) {
+    loop {
+        match halted(halt).await {
+            Halt::Interrupt | Halt::Terminate => return,
+            Halt::LeaseLost(_) => {
+                if halt.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
     }
 }
 

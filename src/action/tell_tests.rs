@@ -10,7 +10,6 @@ use super::*;
 use crate::domain::history::History;
 use crate::domain::name::ReleaseId;
 use crate::failure::{Failure, Kind};
-use crate::ports::Halt;
 use crate::report::Shown;
 
 /// How a forge behaves.
@@ -86,15 +85,16 @@ fn telling(mood: Mood, task: Task) -> (Telling, Heard, watch::Sender<Option<Halt
     (telling, told, sender)
 }
 
-fn shown(release: u32, commit: &str) -> Option<Shown> {
+fn shown(release: u32, commit: &str) -> Shown {
     let commit = Some(commit.into());
-    Some(Shown { release: ReleaseId(release), commit, dirty: false, at: None })
+    Shown { release: ReleaseId(release), commit, dirty: false, at: None }
 }
 
+#[allow(clippy::unnecessary_wraps)] // as a verb ends
 fn ended(word: Word) -> Outcome<Answer> {
     Ok(Answer::Changed(Box::new(Changed {
-        previous: shown(2, "two"),
-        ..Changed::new(word, shown(1, "one"), &History::default())
+        previous: Some(shown(2, "two")),
+        ..Changed::new(word, Some(shown(1, "one")), &History::default())
     })))
 }
 
@@ -178,4 +178,14 @@ async fn a_run_that_has_to_end_does_not_wait_for_the_forge() {
     telling.after(&Err(failure), Some(DeploymentId(7)), "m", "b").await;
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
     assert!(telling.complaints()[0].contains("had to end"));
+}
+
+#[tokio::test]
+async fn a_lease_that_was_lost_leaves_time_to_tell() {
+    let (telling, told, halt) = telling(Mood::Good, Task::Deploy);
+    halt.send_replace(Some(Halt::LeaseLost("a rollback took it".into())));
+    let begun = telling.beside().await;
+    telling.after(&Err(Failure::new(Kind::Locked, "lost")), begun, "m", "b").await;
+    assert!(told.borrow().contains(&"7 failure: lost".to_owned()));
+    assert!(telling.complaints().is_empty());
 }

@@ -230,7 +230,7 @@ fn env(filling: &Filling) -> String {
         let _ = writeln!(text, "          {name}: ${{{{ secrets.{name} }}}}");
     }
     if !filling.defaulted.is_empty() {
-        let _ = writeln!(text, "        # With a default in the project: {}", wrapped(filling));
+        let _ = writeln!(text, "          # With a default in the project: {}", wrapped(filling));
     }
     text
 }
@@ -242,7 +242,7 @@ fn wrapped(filling: &Filling) -> String {
         .chunks(3)
         .map(|names| names.join(", "))
         .collect::<Vec<_>>()
-        .join(",\n        # ")
+        .join(",\n          # ")
 }
 
 /// A value as YAML reads it back: JSON's strings are YAML's too. Plain words stay plain.

@@ -1,4 +1,4 @@
-//! The client against GitHub's own OpenAPI description, served by Prism: no request violates it,
+//! The client against GitHub's own description of its API, served by Prism: no request violates it,
 //! and the answers it gives as examples are understood.
 //!
 //! `make .tools/prism/ready` installs both.

@@ -53,16 +53,31 @@ pub struct Told<'a> {
 #[derive(Clone, Copy)]
 struct Detail {
     limit: usize,
+    /// GitHub's limit in words.
+    named: &'static str,
     relations: usize,
     nodes: usize,
     message: usize,
     timeline: bool,
 }
 
-const SUMMARY: Detail =
-    Detail { limit: SUMMARY_LIMIT, relations: 1000, nodes: 100, message: 20_000, timeline: true };
-const COMMENT: Detail =
-    Detail { limit: COMMENT_LIMIT, relations: 20, nodes: 10, message: 3000, timeline: false };
+const SUMMARY: Detail = Detail {
+    // What GitHub could not be told is added at the end.
+    limit: SUMMARY_LIMIT - (128 << 10),
+    named: "1 MiB a summary",
+    relations: 1000,
+    nodes: 100,
+    message: 20_000,
+    timeline: true,
+};
+const COMMENT: Detail = Detail {
+    limit: COMMENT_LIMIT,
+    named: "65,536 characters a comment",
+    relations: 20,
+    nodes: 10,
+    message: 3000,
+    timeline: false,
+};
 
 /// The marker that our comment for an environment begins with.
 #[must_use]
@@ -87,7 +102,7 @@ pub fn comment(told: Told<'_>) -> String {
 /// What GitHub could not be told, as an addition to the summary; empty where there is nothing.
 #[must_use]
 pub fn complaints(complaints: &[String]) -> String {
-    parts::section("Not told to GitHub", &parts::list(complaints, 20))
+    parts::section("Not told to GitHub", &parts::list(complaints, 10))
 }
 
 /// Puts parts together, the most important first, and says what had to be left out.
@@ -113,8 +128,8 @@ fn document(begin: String, told: Told<'_>, detail: Detail) -> String {
             });
         let _ = writeln!(
             text,
-            "\n**Cut to GitHub’s limit of {} characters; left out: {}.**{place}",
-            detail.limit,
+            "\n**Cut to GitHub’s limit of {}; left out: {}.**{place}",
+            detail.named,
             left_out.join(", ")
         );
     }
@@ -193,7 +208,7 @@ fn of_failure(failure: &Failure, told: Told<'_>, detail: Detail) -> Vec<Part> {
     let headline = format!("## {what} ({} in {})\n", verb(frame), code(&frame.environment, 100));
     let mut parts = vec![
         ("the headline", headline),
-        ("production’s state", parts::sentence("Production", failure.production.as_deref())),
+        ("production’s state", parts::sentence("State", failure.production.as_deref())),
         ("what happened", escape::block(&failure.explanation(), detail.message)),
         ("what to do", parts::next(failure.next.as_deref())),
         ("the gates", parts::gates(&course.findings)),

@@ -164,8 +164,7 @@ pub fn changes(title: &str, changes: &[Change], most: usize) -> String {
         String::from("| relation | rows before | rows after | what differs |\n|---|--:|--:|---|\n");
     for change in changes.iter().take(most) {
         let rows = |rows: Option<u64>| rows.map_or("–".to_owned(), thousands);
-        let what: Vec<String> =
-            change.what.iter().filter(|what| !matches!(what, What::Rows)).map(differs).collect();
+        let what: Vec<String> = change.what.iter().map(differs).collect();
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} |",

@@ -65,6 +65,7 @@ fn told(result: &Outcome<Answer>, course: &Course) -> (String, String) {
     (summary(told), comment(told))
 }
 
+#[allow(clippy::unnecessary_wraps)] // as a verb answers
 fn answer(changed: Changed) -> Outcome<Answer> {
     Ok(Answer::Changed(Box::new(changed)))
 }
@@ -218,7 +219,7 @@ fn everywhere(evil: &str) -> Vec<(Outcome<Answer>, Course, Frame)> {
         file: Some(evil.into()),
         seconds: 0.0,
     };
-    let changed = Changed {
+    let deployed = Changed {
         live: Some(live),
         changes: changes.clone(),
         findings: findings.clone(),
@@ -229,7 +230,7 @@ fn everywhere(evil: &str) -> Vec<(Outcome<Answer>, Course, Frame)> {
         undo: Some(evil.into()),
         ..published()
     };
-    let built = Changed { undo: None, next: Some(evil.into()), ..changed.clone() };
+    let built = Changed { undo: None, next: Some(evil.into()), ..deployed.clone() };
     let course = Course {
         dbt: Some(summary),
         changes,
@@ -251,7 +252,7 @@ fn everywhere(evil: &str) -> Vec<(Outcome<Answer>, Course, Frame)> {
     };
     let failure = Failure::stopped(evil).production(evil).next(evil);
     vec![
-        (answer(changed), course.clone(), frame.clone()),
+        (answer(deployed), course.clone(), frame.clone()),
         (answer(built), course.clone(), frame.clone()),
         (Ok(Answer::Said(Word::Held, evil.into())), course.clone(), frame.clone()),
         (Err(failure), course, frame),
@@ -326,11 +327,15 @@ fn a_long_project_is_cut_to_githubs_limits_and_says_so() {
         snapshot_versions: changes.clone(),
         not_written_by_dbt: changes.clone(),
     };
-    let changed = Changed { changes, loss: Some(loss), ..published() };
-    let (summary, comment) = told(&answer(changed), &course());
+    let long = Changed { changes, loss: Some(loss), ..published() };
+    let (summary, comment) = told(&answer(long), &course());
     assert!(summary.len() <= SUMMARY_LIMIT && comment.len() <= COMMENT_LIMIT);
-    assert!(comment.contains("Cut to GitHub’s limit of 65536 characters; left out: what leaves"));
-    assert!(summary.contains("Cut to GitHub’s limit of 1048576 characters"), "{}", summary.len());
+    assert!(
+        comment.contains(
+            "Cut to GitHub’s limit of 65,536 characters a comment; left out: what leaves"
+        )
+    );
+    assert!(summary.contains("Cut to GitHub’s limit of 1 MiB a summary"), "{}", summary.len());
     assert!(comment.contains("… and 4980 more relations"));
     assert!(check(&rendered(&summary)).is_ok());
 }

@@ -16,7 +16,7 @@ pub fn timeline(course: &Course) -> String {
         return String::new();
     }
     let mut text = String::from(
-        "```mermaid\ngantt\n  dateFormat x\n  axisFormat %M:%S\n  section minutes and seconds\n",
+        "```mermaid\ngantt\n  dateFormat x\n  axisFormat %M:%S\n  section min and s\n",
     );
     for one in course.passed.iter().take(BARS) {
         let Passed { what, began, took, fate } = one;
