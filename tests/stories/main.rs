@@ -7,10 +7,12 @@
 
 mod action;
 mod crash;
+mod first;
 mod lease;
 mod loop_;
 mod odd;
 mod real_dbt;
+mod runner;
 mod trouble;
 mod world;
 
