@@ -13,10 +13,10 @@ use std::fmt::Write;
 #[must_use]
 pub fn code(text: &str, most: usize) -> String {
     let (kept, rest) = clipped(text, most);
-    let line: String = kept.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    let line = kept.split_whitespace().collect::<Vec<_>>().join(" ");
     // GitHub's Markdown makes links of e-mail addresses in text, entities or not; an empty comment
     // inside takes the address apart and is not there when it is copied.
-    let safe = entities(line.trim()).replace("&#64;", "&#64;<!-- -->");
+    let safe = entities(&line).replace("&#64;", "&#64;<!-- -->");
     format!("<code>{safe}{}</code>", left_out(rest))
 }
 
