@@ -92,6 +92,7 @@ async fn run(invocation: &Invocation) -> Outcome<Answer> {
         observer: observer.clone(),
         halt,
         options: invocation.options_again(),
+        runs_dbt: matches!(invocation.verb.as_str(), "deploy" | "build" | "promote"),
     };
     let site = Site::open(config, around).await?;
     let named: Vec<ReleaseId> = invocation
