@@ -59,7 +59,7 @@ lint: .venv-lint/ready lint-workflows ## Check formatting, Rust, spelling, YAML,
 # The actions, the workflows, and what `switchback init` writes, by the same four tools.
 .PHONY: lint-workflows
 lint-workflows: .venv-lint/ready .tools/ready
-	tools/lint-workflows.sh action.yml .github/workflows/*.yml
+	tools/lint-workflows.sh action.yml setup/action.yml .github/workflows/*.yml
 	.venv-lint/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(CARGO) build --locked
 	tools/lint-init.sh "$${CARGO_TARGET_DIR:-target}/debug/switchback"
