@@ -62,6 +62,7 @@ lint-workflows: .venv-lint/ready .tools/ready
 	tools/lint-workflows.sh action.yml setup/action.yml .github/workflows/*.yml
 	.venv-lint/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(CARGO) build --locked
+	tools/lint-docs.py README.md docs/*.md
 	tools/lint-init.sh "$${CARGO_TARGET_DIR:-target}/debug/switchback"
 
 .PHONY: bench
