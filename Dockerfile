@@ -14,6 +14,8 @@ RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked
 COPY demo demo
 COPY src src
+# What `switchback init` writes after `uses:`; a release names itself.
+ARG SWITCHBACK_ACTION
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked
 
 # What the release publishes for runners that have a dbt of their own:
@@ -33,13 +35,15 @@ RUN apt-get update \
 FROM base AS dbt
 COPY requirements/image.txt /tmp/requirements.txt
 # The environment itself holds dbt and nothing to install with. Its bytecode is never checked against
-# the sources, which nobody edits: a start writes nothing, and two builds have the same bytes.
+# the sources, which nobody edits, so a start writes nothing. One process makes it, in one order: what
+# bytecode looks like depends on what the process compiled before, and two builds shall be the same.
 RUN python3 -m venv /tmp/pip \
     && python3 -m venv --without-pip /opt/dbt \
     && /tmp/pip/bin/pip --python /opt/dbt/bin/python install --no-cache-dir --no-compile --no-deps \
         --only-binary :all: --requirement /tmp/requirements.txt \
     && /tmp/pip/bin/pip --python /opt/dbt/bin/python check \
-    && /opt/dbt/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/dbt/lib
+    && PYTHONHASHSEED=0 /opt/dbt/bin/python -m compileall -q -f --invalidation-mode unchecked-hash \
+        /opt/dbt/lib
 
 FROM base
 LABEL org.opencontainers.image.title="Switchback" \
