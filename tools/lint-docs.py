@@ -3,7 +3,7 @@
 
     tools/lint-docs.py PAGE…
 
-in the project's folder, after `make .venv-lint/ready .tools/ready`. A block that is fenced as yaml
+in the project's folder, after `make .venv-lint/ready .tools/actionlint/ready`. A block that is fenced as yaml
 and has `on:` is a workflow; one that begins with `jobs:` is the end of one, and its jobs' permissions
 and secrets may be left to the text.
 """

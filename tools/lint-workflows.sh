@@ -3,7 +3,7 @@
 #
 #     tools/lint-workflows.sh FILE…
 #
-# in the project's folder, after `make .venv-lint/ready .tools/ready`. A file named action.yml is an
+# in the project's folder, after `make .venv-lint/ready .tools/actionlint/ready`. A file named action.yml is an
 # action, any other a workflow.
 set -euo pipefail
 
