@@ -74,11 +74,14 @@ fn cell(text: &str) -> String {
 }
 
 fn values(option: &Opt) -> String {
-    match option.shape {
-        Shape::Flag => "flag".to_owned(),
-        Shape::Text(word) => word.to_owned(),
-        Shape::Many(word) => format!("{word}, repeatable"),
-        Shape::Choice(words) => words.join(", "),
+    if let Shape::Choice(words) = option.shape {
+        words.join(", ")
+    } else if let Shape::Many(word) = option.shape {
+        format!("{word}, repeatable")
+    } else if let Shape::Text(word) = option.shape {
+        word.to_owned()
+    } else {
+        "flag".to_owned()
     }
 }
 

@@ -13,12 +13,17 @@ fi
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-cp -r demo/project/. "$scratch/"
-sed -i 's#@DB_PATH@#{{ env_var("SHOP_DB_PATH") }}#' "$scratch/profiles.yml"
-git -C "$scratch" init --quiet --initial-branch=main
 
-"$switchback" init --dir "$scratch"
-mapfile -t written < <(find "$scratch/.github" -name '*.yml' | sort)
-test ${#written[@]} -gt 0
-tools/lint-workflows.sh "${written[@]}"
-echo "checked what init wrote: ${written[*]#"$scratch"/}"
+for choice in "" --with-approval; do
+    shop=$scratch/shop$choice
+    mkdir "$shop"
+    cp -r demo/project/. "$shop/"
+    sed -i "s#@DB_PATH@#{{ env_var('SHOP_DB_PATH') }}#" "$shop/profiles.yml"
+    git -C "$shop" init --quiet --initial-branch=main
+    # shellcheck disable=SC2086 # nothing is chosen where it is empty
+    (cd "$shop" && "$switchback" init $choice)
+    mapfile -t written < <(find "$shop/.github" -name '*.yml' | sort)
+    test ${#written[@]} -gt 0
+    PERSONA=regular tools/lint-workflows.sh "${written[@]}"
+    echo "checked what init $choice wrote: ${written[*]#"$shop"/}"
+done
