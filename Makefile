@@ -14,6 +14,8 @@ IMAGE_TIMEOUT = 3600
 
 DBT = $(CURDIR)/.venv/bin/dbt
 VENVS = .venv .venv-oldest .venv-lint .venv-snowflake
+# Where there is npm, our GitHub client is tried against GitHub's own description of its API.
+PRISM = $(if $(shell command -v npm 2>/dev/null),.tools/prism/ready)
 SWITCHBACK = "$${CARGO_TARGET_DIR:-target}/release/switchback"
 
 .PHONY: help
@@ -28,7 +30,7 @@ demo: .venv/ready release ## Deploy, notice and roll back a silent bug in a smal
 		$(SWITCHBACK) demo --dbt-executable "$(DBT)" $(if $(DEMO_DIR),--dir "$(DEMO_DIR)")
 
 .PHONY: test
-test: .venv/ready .venv-oldest/ready ## Run every test, with the newest and the oldest supported dbt
+test: .venv/ready .venv-oldest/ready $(PRISM) ## Run every test, with the newest and the oldest supported dbt
 	for venv in .venv .venv-oldest; do \
 		timeout --foreground 120 $$venv/bin/python tests/support/standin_dbt.py --self-test || exit; \
 	done
@@ -74,7 +76,7 @@ bench: .venv/ready release ## Measure rollback against file size, and what a dep
 clean: ## Remove what the other targets made
 	rm -rf .tools/actionlint
 	$(CARGO) clean
-	rm -rf $(VENVS) switchback-demo
+	rm -rf $(VENVS) .tools/prism switchback-demo
 
 .PHONY: release
 release:
@@ -93,6 +95,15 @@ release:
 
 .venv-lint/ready: requirements/lint.txt
 	@$(make_venv)
+
+# GitHub's own description of its API, and a server for it; needs node and npm.
+.tools/prism/ready: requirements/prism/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing. On Debian and Ubuntu: apt-get install npm" >&2; exit 1; }
+	rm -rf .tools/prism
+	mkdir -p .tools/prism
+	cp requirements/prism/package.json requirements/prism/package-lock.json .tools/prism/
+	timeout --foreground -k 10 $(INSTALL_TIMEOUT) npm ci --prefix .tools/prism --no-audit --no-fund --ignore-scripts
+	touch $@
 
 make_venv = set -eu; \
 	venv=$(@D); \

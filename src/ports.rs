@@ -6,6 +6,8 @@
 //!
 //! May import `domain` and `failure`.
 
+pub mod forge;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,12 +17,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::domain::containment::Placement;
-use crate::domain::inventory::{Depth, Inventory};
+use crate::domain::inventory::{Change, Depth, Inventory};
 use crate::domain::journal::{Actor, Baseline, Entry, Record};
 use crate::domain::name::{Naming, RunId, SlotName};
 use crate::domain::plan::{Effect, Pair, Step};
 use crate::domain::project::{DbtSummary, Survey};
 use crate::domain::slot::Observation;
+use crate::domain::verify::Finding;
 use crate::failure::{Failure, Outcome};
 
 /// Why a port did not do what it was asked.
@@ -315,6 +318,10 @@ pub enum Event {
     },
     /// A piece of dbt's output, as it came.
     DbtOutput(Vec<u8>),
+    /// dbt has ended, well or not: what its nodes came to.
+    DbtEnded(Box<DbtSummary>),
+    /// The gates have judged: the relations that differ, and what was found.
+    Judged(Vec<Change>, Vec<Finding>),
     /// Something the user should know.
     Note(String),
     /// Something the user should look at.

@@ -12,15 +12,18 @@ use crate::adapter::checkout::{self, Checkout};
 use crate::adapter::dbt::DbtProject;
 use crate::adapter::dbt::commands::{check_commands, split_command};
 use crate::adapter::dbt::environment::Environments;
+use crate::adapter::dbt::glimpse;
 use crate::adapter::dbt::jinja::Env;
 use crate::adapter::dbt::locate::{self, Located};
 use crate::adapter::duckdb::{self, DuckDb, FileLedger};
+use crate::adapter::github::{self, GitHub};
 use crate::config::Config;
 use crate::config::file::Isolation;
 use crate::domain::journal::Actor;
 use crate::domain::name::RunId;
 use crate::engine::{Engine, Rules, Tale};
 use crate::failure::{Failure, Outcome};
+use crate::ports::forge::{Forge, Told};
 use crate::ports::{Claim, Clock, Dbt, Event, Halt, Ledger, Observer, Token, Warehouse};
 
 /// How long one query of ours may take: gates count rows, which on DuckDB is quick.
@@ -292,3 +295,27 @@ fn run_id() -> RunId {
         .unwrap_or(Duration::ZERO);
     RunId(format!("{}-{}", since.as_micros(), std::process::id()))
 }
+
+/// What can be seen of the project from where its secrets are not.
+#[must_use]
+pub fn glimpse_of(config: &Config, env: &Env, cwd: &std::path::Path) -> glimpse::Glimpse {
+    glimpse::glimpse(&settings(config), env, cwd)
+}
+
+/// The checkout that holds a folder.
+pub async fn checkout_of(folder: &std::path::Path) -> Checkout {
+    checkout::of(folder).await
+}
+
+/// The checkout's own folder and its default branch, where they can be told.
+pub async fn repository_of(folder: &std::path::Path) -> (Option<PathBuf>, Option<String>) {
+    (checkout::root(folder).await, checkout::default_branch(folder).await)
+}
+
+/// The forge that the code lives on.
+pub fn forge(settings: github::Settings) -> Told<Box<dyn Forge>> {
+    Ok(Box::new(GitHub::new(settings)?))
+}
+
+pub use crate::adapter::dbt::glimpse::{Asked, Glimpse};
+pub use crate::adapter::github::Settings as ForgeSettings;
