@@ -112,6 +112,7 @@ async fn run(
         observer,
         halt,
         options: invocation.options_again(),
+        runs_dbt: matches!(invocation.verb.as_str(), "deploy" | "build" | "promote"),
     };
     // Opening may sign in; nothing is touched yet, so it can be ended anywhere.
     let site = tokio::select! {

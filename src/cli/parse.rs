@@ -29,8 +29,15 @@ pub enum Parsed {
 }
 
 /// The options that say *where*, which a command that is suggested has to repeat.
-const PLACE: &[&str] =
-    &["project-dir", "profiles-dir", "profile", "target", "config", "dbt-executable"];
+const PLACE: &[&str] = &[
+    "project-dir",
+    "profiles-dir",
+    "profile",
+    "target",
+    "config",
+    "dbt-executable",
+    "dbt-requirements",
+];
 
 impl Invocation {
     /// The options that say where, as they have to be typed again.

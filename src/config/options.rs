@@ -208,6 +208,14 @@ pub const OPTIONS: &[Opt] = &[
     .only(Door::CommandLine),
     opt("dbt-executable", Shape::Text("PATH"), &[], true, "The dbt to run (default: dbt in PATH)"),
     opt(
+        "dbt-requirements",
+        Shape::Text("FILE"),
+        &[],
+        true,
+        "A file of pip requirements with the project's own dbt, installed into .switchback/dbt-env \
+         and kept there",
+    ),
+    opt(
         "dbt-command",
         Shape::Many("COMMAND"),
         BUILDING,

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::adapter::checkout::{self, Checkout};
 use crate::adapter::dbt::DbtProject;
 use crate::adapter::dbt::commands::{check_commands, split_command};
+use crate::adapter::dbt::environment::Environments;
 use crate::adapter::dbt::glimpse;
 use crate::adapter::dbt::jinja::Env;
 use crate::adapter::dbt::locate;
@@ -80,12 +81,15 @@ pub struct Surroundings {
     pub halt: Rc<watch::Sender<Option<Halt>>>,
     /// The options that made this site, as they have to be typed again.
     pub options: String,
+    /// Whether the verb runs dbt, and not only the Python that dbt lives in.
+    pub runs_dbt: bool,
 }
 
 impl Site {
     /// Finds the project, its profile and its warehouse. Touches nothing.
-    pub async fn open(config: Config, around: Surroundings) -> Outcome<Self> {
-        let Surroundings { cwd, env, observer, halt, options } = around;
+    pub async fn open(mut config: Config, around: Surroundings) -> Outcome<Self> {
+        install(&mut config, &around).await?;
+        let Surroundings { cwd, env, observer, halt, options, .. } = around;
         // A rollback must not fail on commands that it does not run; `checked` judges them.
         let commands = split(&config.dbt_commands).unwrap_or_default();
         let checks = split(&config.post_deploy_commands).unwrap_or_default();
@@ -207,6 +211,29 @@ impl Site {
         }
         text
     }
+}
+
+/// Makes the dbt that `dbt-requirements` pins the one to run. A rollback must not fail because a
+/// package index does: what does not run dbt makes do with the dbt in `PATH`.
+async fn install(config: &mut Config, around: &Surroundings) -> Outcome<()> {
+    let Some(file) = &config.dbt_requirements else {
+        return Ok(());
+    };
+    let environments = Environments {
+        cwd: around.cwd.clone(),
+        python: "python3".to_owned(),
+        observer: around.observer.clone(),
+        halt: around.halt.subscribe(),
+    };
+    match environments.dbt(file).await {
+        Ok(dbt) => config.dbt_executable = dbt.display().to_string(),
+        Err(failure) if around.runs_dbt || around.halt.borrow().is_some() => return Err(failure),
+        Err(failure) => {
+            "dbt".clone_into(&mut config.dbt_executable);
+            around.observer.event(Event::Warning(format!("{failure}; going on with dbt in PATH")));
+        }
+    }
+    Ok(())
 }
 
 fn settings(config: &Config) -> locate::Settings {

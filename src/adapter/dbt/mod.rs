@@ -10,6 +10,7 @@
 
 pub mod artifacts;
 pub mod commands;
+pub mod environment;
 pub mod fingerprint;
 pub mod glimpse;
 pub mod jinja;
