@@ -1,7 +1,7 @@
 //! The fencing token where a swap happens: the pieces of a scripting block around the statements
 //! that cut over.
 //!
-//! The block begins with an UPDATE on the table of leases, as taking the lease is one, and UPDATEs
+//! The block begins with an UPDATE on the table of leases, as taking the lease is one, and they
 //! serialise per table (`/sql-reference/transactions`): so either the cutover has begun and nobody
 //! takes the lease, or somebody has taken it and the cutover does not begin. The mark stays where
 //! the block dies half-way, until the lease expires; then stamps say what happened. Giving the lease
