@@ -9,6 +9,7 @@
 //! view whose text cannot be told is refused, never guessed; a statement that changes something is
 //! sent once. May import `config`, `domain`, `failure`, `ports` and the shared `adapter::sql`.
 
+pub mod carry;
 mod connect;
 pub mod doubt;
 mod edit;
