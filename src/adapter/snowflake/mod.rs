@@ -23,6 +23,8 @@ pub mod replay;
 mod rows;
 mod scan;
 pub mod session;
+#[cfg(test)]
+mod testing;
 pub mod tokens;
 pub mod view;
 mod words;
