@@ -278,7 +278,10 @@ def _privileges(engine: Engine, session: Session, database: Database, name: str)
                 "IS_GRANTABLE": "YES",
             }
         )
+    own = engine.grants.roles_of(session.role)
     for grant in engine.grants.list.values():
+        if engine.switches["object-privileges"] == "own-roles" and grant.to not in own:
+            continue
         if grant.style == "object" and grant.on_id in places:
             kind, schema_name, n, _ = places[grant.on_id]
             if name == "TABLE_PRIVILEGES" and kind in ("DATABASE", "SCHEMA"):
@@ -295,7 +298,9 @@ def _privileges(engine: Engine, session: Session, database: Database, name: str)
                     "WITH_HIERARCHY": "NO",
                     "GRANTOR": grant.by,
                     "GRANTEE": engine.grants.grantee_name(grant),
-                    "GRANTED_TO": grant.to_kind,
+                    "GRANTED_TO": "ROLE"
+                    if engine.switches["object-privileges-database-roles"] == "as-roles"
+                    else grant.to_kind,
                     "PRIVILEGE_TYPE": grant.privilege,
                     "IS_GRANTABLE": _yes(grant.option),
                     "CREATED": grant.created_on,

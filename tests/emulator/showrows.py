@@ -208,6 +208,9 @@ def _parameters(session: Session, scope: Any) -> list[dict]:
                 "value": str(value),
                 "level": level,
             }
+    for row in rows.values():
+        value = str(row["value"]).lower()
+        row["type"] = "NUMBER" if value.isdigit() else "BOOLEAN" if value in ("true", "false") else "STRING"
     return [rows[k] for k in sorted(rows)]
 
 

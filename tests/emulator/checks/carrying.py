@@ -59,3 +59,35 @@ def a_task_cannot_be_changed_while_its_root_runs(World):
         )
         w.refuses(91421, "alter task PROD.S.CHILD resume")
         w.sql("alter task PROD.S.ROOT suspend", "alter task PROD.S.CHILD resume", "alter task PROD.S.ROOT resume")
+
+
+def object_privileges_lists_what_is_switched(World):
+    asked = "select grantee, granted_to from PROD.information_schema.object_privileges where privilege_type = 'SELECT'"
+    for switches, rows in (  # U
+        ({}, [("READER", "ROLE"), ("R", "DATABASE_ROLE")]),
+        ({"object_privileges_database_roles": "as-roles"}, [("READER", "ROLE"), ("R", "ROLE")]),
+        ({"object_privileges": "own-roles"}, []),
+    ):
+        with World(**switches) as w:
+            w.shop()
+            w.sql(
+                "create database role PROD.R",
+                "grant select on table PROD.S.T to role READER",
+                "grant select on table PROD.S.T to database role PROD.R",
+            )
+            assert w.sql(asked) == rows
+
+
+def a_statement_may_be_answered_and_not_done(World):
+    with World() as w:  # E
+        w.shop()
+        w.control(op="fault", action="pretend", match="^grant select")
+        w.sql("grant select on table PROD.S.T to role READER")
+        assert [r["privilege"] for r in w.rows("show grants on table PROD.S.T")] == ["OWNERSHIP"]
+
+
+def parameters_have_types(World):
+    with World() as w:  # D (/sql-reference/sql/show-parameters)
+        w.shop()
+        types = {r["key"]: r["type"] for r in w.rows("show parameters in database PROD")}
+        assert (types["DATA_RETENTION_TIME_IN_DAYS"], types["LOG_LEVEL"]) == ("NUMBER", "STRING")
