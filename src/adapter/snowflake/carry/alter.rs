@@ -52,7 +52,7 @@ pub async fn settings(
 fn refusal(from: &Container, to: &Container, what: &[String], errors: &[String]) -> PortError {
     let all = what.iter().chain(errors).map(|one| format!("\n  {one}"));
     let message = format!(
-        "what is set on {} could not be carried to {}, so that it was not swapped:{}",
+        "what is set on {} could not be carried to {}; nothing was swapped:{}",
         from.sql(),
         to.sql(),
         all.collect::<String>()

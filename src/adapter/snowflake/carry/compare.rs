@@ -16,8 +16,11 @@ use crate::adapter::snowflake::session::{Sessions, Tag};
 use crate::failure::Failure;
 use crate::ports::{Answer, PortError, Rows};
 
+/// What a row is.
+type Classify = fn(Line<'_>) -> Class;
+
 /// What SHOW is asked for, and what it is.
-const LISTS: [(&str, fn(Line<'_>) -> Class); 9] = [
+const LISTS: [(&str, Classify); 9] = [
     ("TABLES", table_class),
     ("VIEWS", view_class),
     ("STAGES", stage_class),
@@ -84,7 +87,7 @@ async fn found(sessions: &Sessions, tag: &Tag, container: &Container) -> Answer<
     let mut questions: Vec<String> =
         LISTS.iter().map(|(what, _)| format!("SHOW {what} IN {sql}")).collect();
     questions.push(format!("SHOW USER FUNCTIONS IN {sql}"));
-    questions.push(format!("SHOW USER PROCEDURES IN {sql}"));
+    questions.push(format!("SHOW PROCEDURES IN {sql}"));
     questions.push(privileges::question(container));
     let answers = match sessions.read_all(tag, questions).await {
         Ok(answers) => answers,
@@ -139,7 +142,7 @@ const LISTED: [&str; 9] = [
 async fn paged(sessions: &Sessions, tag: &Tag, container: &Container) -> Answer<Vec<Rows>> {
     let schemas = schemas(sessions, tag, container).await?;
     let mut answers = Vec::new();
-    let rest = ["USER FUNCTIONS", "USER PROCEDURES"];
+    let rest = ["USER FUNCTIONS", "PROCEDURES"];
     for what in LISTS.iter().map(|(what, _)| *what).chain(rest) {
         answers.push(list(sessions, tag, what, container, &schemas, table::PAGE).await?);
     }
@@ -195,13 +198,12 @@ async fn account(sessions: &Sessions, tag: &Tag, container: &Container) -> Answe
             let listed = line.cell("allowed_databases").map(|all| {
                 all.split(',').map(|one| one.trim().trim_matches('"').to_owned()).collect()
             });
-            let databases: Vec<String> = match listed {
-                Some(listed) => listed,
-                None => {
-                    let sql = format!("SHOW DATABASES IN {kind} GROUP {}", name.quoted());
-                    let rows = asked(sessions, tag, &sql, &mut account).await?;
-                    lines(&rows).map(|line| line.text("name").to_owned()).collect()
-                }
+            let databases: Vec<String> = if let Some(listed) = listed {
+                listed
+            } else {
+                let sql = format!("SHOW DATABASES IN {kind} GROUP {}", name.quoted());
+                let rows = asked(sessions, tag, &sql, &mut account).await?;
+                lines(&rows).map(|line| line.text("name").to_owned()).collect()
             };
             if databases.iter().any(|one| one == database.as_str()) {
                 account.groups.push(format!("{} group {name}", kind.to_lowercase()));

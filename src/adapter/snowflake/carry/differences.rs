@@ -201,6 +201,10 @@ fn grants(from: &Seen, to: &Seen, standing: &Standing, policy: &Policy, plan: &m
     hindrances(to, standing, &differences, plan);
     let replay = replay::replay(&live, &candidate, &target);
     plan.refused.extend(replay.refused);
+    let shared = live.0.keys().any(|grant| matches!(grant.to, Grantee::Share(_)));
+    if shared && !target.leave_shares {
+        plan.refused.push("to leave shares behind: `allow: {objects: [shares]}`".to_owned());
+    }
     if !replay.gone.is_empty() {
         let gone = few(&replay.gone);
         plan.notes
@@ -328,9 +332,13 @@ fn owners(from: &Seen, to: &Seen, standing: &Standing, plan: &mut Plan) {
         }
     }
     for ((was, now), names) in changed {
-        let count = names.len();
-        plan.notes
-            .push(format!("{count} objects belong to {now} instead of {was}: {}", few(names)));
+        let all = few(&names);
+        let how = if names.len() == 1 {
+            "1 object belongs".to_owned()
+        } else {
+            format!("{} objects belong", names.len())
+        };
+        plan.notes.push(format!("{how} to {now} instead of {was}: {all}"));
     }
 }
 

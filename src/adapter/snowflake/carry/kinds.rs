@@ -271,7 +271,6 @@ enum Consequence {
 fn consequence(class: &Class, there: bool) -> Consequence {
     use Consequence::{Gone, Lost, Nothing, Runs, Told};
     match (class, there) {
-        (Class::Table | Class::View, true) => Nothing,
         (Class::Table | Class::View, false) => Gone,
         (Class::MaterializedView, _) => Lost(Kind::MaterializedViews),
         (Class::DynamicTable, _) => Lost(Kind::DynamicTables),
@@ -294,7 +293,12 @@ fn consequence(class: &Class, there: bool) -> Consequence {
             Told("data metric functions: what they are set on is not cloned")
         }
         (
-            Class::ExternalTable | Class::EventTable | Class::Stage { .. } | Class::Other(_),
+            Class::Table
+            | Class::View
+            | Class::ExternalTable
+            | Class::EventTable
+            | Class::Stage { .. }
+            | Class::Other(_),
             true,
         ) => Nothing,
     }

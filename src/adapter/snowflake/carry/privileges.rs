@@ -164,7 +164,7 @@ pub(super) fn read(
             .to_vec(),
         );
     }
-    told.grants.add(Shown::On, container, &shown)?;
+    told.grants.add(Shown::On, container, &quoted(shown, roles))?;
     let owned = &told.owned;
     let unowned = told.grants.0.keys().filter_map(|grant| Key::of(&grant.on));
     told.doubtful.extend(unowned.filter(|key| !owned.contains_key(key)));
@@ -184,6 +184,27 @@ const COLUMNS: [&str; 7] = [
     "is_inherited",
 ];
 
+/// The rows with the names of database roles in quotes. Whether SHOW writes them so is not said: a
+/// text that is the very name of one of `roles` is that role.
+pub(super) fn quoted(mut rows: Rows, roles: &BTreeSet<Ident>) -> Rows {
+    let at = |names: [&str; 2]| {
+        let is = |column: &String| names.iter().any(|name| column.eq_ignore_ascii_case(name));
+        rows.columns.iter().position(is)
+    };
+    let (Some(kind), Some(name)) = (at(["granted_to", "grant_to"]), at(["grantee_name"; 2])) else {
+        return rows;
+    };
+    for row in &mut rows.rows {
+        let is_role =
+            row[kind].as_ref().is_some_and(|kind| kind.replace('_', " ") == "DATABASE ROLE");
+        let role = roles.iter().find(|role| row[name].as_deref() == Some(role.as_str()));
+        if let (true, Some(role)) = (is_role, role) {
+            row[name] = Some(role.quoted());
+        }
+    }
+    rows
+}
+
 /// The name relative to the container, with the argument types of a routine; `None` for what is
 /// not an object in the container, or a routine that is not plainly one of those listed.
 fn relative(
@@ -196,9 +217,10 @@ fn relative(
     let mut name = match (container, kind) {
         (Container::Database(_), "DATABASE") | (Container::Schema(_), "SCHEMA") => vec![],
         (Container::Schema(_), "DATABASE") | (_, "DATABASE ROLE") => return None,
-        (Container::Database(_), "SCHEMA") => vec![own("OBJECT_NAME")?],
-        (Container::Database(_), _) => vec![own("OBJECT_SCHEMA")?, own("OBJECT_NAME")?],
-        (Container::Schema(_), _) => vec![own("OBJECT_NAME")?],
+        (Container::Database(_), kind) if kind != "SCHEMA" => {
+            vec![own("OBJECT_SCHEMA")?, own("OBJECT_NAME")?]
+        }
+        _ => vec![own("OBJECT_NAME")?],
     };
     if name.first().is_some_and(super::table::is_system) && name.len() > 1 {
         return None;

@@ -85,7 +85,7 @@ fn refusal(from: &Seen, to: &Seen, what: &[String], errors: &[String]) -> PortEr
     let mut lines: Vec<String> = what.iter().map(|one| format!("\n  {one}")).collect();
     lines.extend(errors.iter().map(|error| format!("\n  {error}")));
     let message = format!(
-        "the grants of {from} could not be carried to {to}, so that it was not swapped:{}",
+        "the grants of {from} could not be carried to {to}; nothing was swapped:{}",
         lines.concat()
     );
     PortError::Refused(Failure::stopped(message).next(

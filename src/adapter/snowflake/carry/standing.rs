@@ -4,7 +4,7 @@
 //! with MANAGE GRANTS, on the account or on the container (`/sql-reference/sql/show-grants`,
 //! `/user-guide/inherited-grants-using`). SECURITYADMIN and ACCOUNTADMIN have it from the start
 //! (`/user-guide/security-access-control-overview`). Whether a role is among those that are active,
-//! also by inheritance, is asked with IS_ROLE_IN_SESSION (`/sql-reference/functions/is_role_in_session`).
+//! also by inheritance, is asked with `IS_ROLE_IN_SESSION` (`/sql-reference/functions/is_role_in_session`).
 //!
 //! May import `ports` and its siblings.
 
@@ -46,7 +46,7 @@ pub(super) async fn read(sessions: &Sessions, tag: &Tag, sides: [&Seen; 2]) -> A
         Err(PortError::Refused(_)) => Rows::default(),
         Err(error) => return Err(error),
     };
-    let mut managers: BTreeSet<Ident> = ["SECURITYADMIN", "ACCOUNTADMIN"]
+    let mut holders: BTreeSet<Ident> = ["SECURITYADMIN", "ACCOUNTADMIN"]
         .iter()
         .filter_map(|name| Ident::verbatim(*name).ok())
         .collect();
@@ -54,10 +54,10 @@ pub(super) async fn read(sessions: &Sessions, tag: &Tag, sides: [&Seen; 2]) -> A
         if line.text("privilege").eq_ignore_ascii_case(MANAGE)
             && line.text("granted_to").eq_ignore_ascii_case("ROLE")
         {
-            managers.insert(line.ident("grantee_name")?);
+            holders.insert(line.ident("grantee_name")?);
         }
     }
-    let mut asked = managers.clone();
+    let mut asked = holders.clone();
     for side in sides {
         asked.insert(side.owner.clone());
         asked.extend(side.schemas.values().map(|schema| schema.owner.clone()));
@@ -65,7 +65,7 @@ pub(super) async fn read(sessions: &Sessions, tag: &Tag, sides: [&Seen; 2]) -> A
     }
     asked.remove(&role);
     let held = held(sessions, tag, &asked).await?;
-    let manages = managers.iter().any(|one| *one == role || held.contains(one));
+    let manages = holders.iter().any(|one| *one == role || held.contains(one));
     Ok(Standing { role, held, manages })
 }
 
@@ -76,7 +76,7 @@ async fn held(sessions: &Sessions, tag: &Tag, asked: &BTreeSet<Ident>) -> Answer
         let one = |role: &&Ident| format!("IS_ROLE_IN_SESSION({})", literal(role.as_str()));
         let sql = format!("SELECT {}", some.iter().map(one).collect::<Vec<_>>().join(", "));
         let rows = sessions.read(tag, &sql).await?;
-        let cells = rows.rows.into_iter().flatten().map(|cell| cell.unwrap_or_default());
+        let cells = rows.rows.into_iter().flatten().map(Option::unwrap_or_default);
         let yes = some.iter().zip(cells).filter(|(_, cell)| cell.eq_ignore_ascii_case("true"));
         held.extend(yes.map(|(role, _)| (*role).clone()));
     }
