@@ -21,7 +21,7 @@ use crate::domain::containment::Escape;
 use crate::domain::inventory::{Change, Depth, Inventory, Local};
 use crate::domain::journal::{Actor, Baseline, Entry, Record};
 use crate::domain::name::{Naming, ReleaseId, Role, RunId, SlotName};
-use crate::domain::plan::{Effect, Pair, Rung, Step};
+use crate::domain::plan::{Effect, Pair, Rung, Step, Verb};
 use crate::domain::project::{DbtSummary, Manifest, Node, Survey};
 use crate::domain::slot::Observation;
 use crate::domain::verify::Finding;
@@ -148,6 +148,8 @@ pub struct Under {
     pub release: ReleaseId,
     /// The step's key.
     pub step: String,
+    /// What the operation is.
+    pub verb: Verb,
 }
 
 /// One environment of one warehouse.

@@ -51,7 +51,8 @@ impl Engine<'_> {
         plan: &Plan,
         planned: &Planned,
     ) -> Result<Evidence, PortError> {
-        let under = Under { fence: self.token, release: plan.release, step: planned.step.key() };
+        let (step, verb) = (planned.step.key(), plan.verb);
+        let under = Under { fence: self.token, release: plan.release, step, verb };
         match &planned.step {
             Step::Clone { from_nothing, .. } => {
                 self.clone_live(planned, &under, *from_nothing).await

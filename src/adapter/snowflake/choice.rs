@@ -76,6 +76,8 @@ pub struct Opening<'a> {
 pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     let Opening { connection, limits, settings, quotes } = opening;
     let target = target(&connection, quotes)?;
+    // What one session has written, another may see a moment later; the ledger sees what it wrote.
+    let alone = Sessions::new(connection.clone(), Limits { sessions: 1, ..limits })?;
     let sessions = Sessions::new(connection, limits)?;
     let tag = Tag::new(settings.run.as_str(), "-", "open");
     let found = pinned(&sessions, &tag, &target).await?;
@@ -96,7 +98,7 @@ pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     }
     let unit = Rc::new(Cell::new(found.or(configured)));
     let tag = Tag::new(settings.run.as_str(), "-", "ledger");
-    let ledger = PinnedLedger::new(sessions.clone(), tag, target.clone(), unit.clone());
+    let ledger = PinnedLedger::new(alone, tag, target.clone(), unit.clone());
     Ok((Snowflake::new(sessions, settings, target, unit), ledger))
 }
 

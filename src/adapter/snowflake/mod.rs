@@ -43,7 +43,7 @@ pub mod view;
 mod warehouse;
 mod words;
 
-pub use carry::Policy;
+pub use carry::{Kind, Policy};
 pub use choice::{Opening, open};
 pub use pinned::PinnedLedger;
 pub use warehouse::{Settings, Snowflake};

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 
 use super::carry::Policy;
 use super::grants::Container;
+use super::ident::ObjectPath;
 use super::ledger::{Fence, Home};
 use super::perform::named;
 use super::place::{self, Target};
@@ -58,6 +59,8 @@ pub struct Snowflake {
     live: RefCell<BTreeSet<SlotName>>,
     /// Where dbt builds what, as far as this run knows.
     pairs: RefCell<Vec<Pair>>,
+    /// Relations whose grants dbt declares.
+    pub(super) declared: RefCell<BTreeSet<ObjectPath>>,
     /// What was last seen.
     traits: RefCell<BTreeMap<SlotName, Traits>>,
 }
@@ -77,6 +80,7 @@ impl Snowflake {
             why: RefCell::new(None),
             live: RefCell::default(),
             pairs: RefCell::default(),
+            declared: RefCell::default(),
             traits: RefCell::default(),
         }
     }
@@ -211,6 +215,9 @@ impl Warehouse for Snowflake {
     ) -> Result<Vec<Pair>, Vec<Escape>> {
         let unit = self.unit();
         let pairs = pair_up(survey, allowed_external, &|node| place::placed(unit, node))?;
+        let both = survey.production.nodes.values().chain(survey.build.nodes.values());
+        let declared = both.filter(|node| node.declares_grants);
+        self.declared.replace(declared.filter_map(|node| place::path(node).ok()).collect());
         self.pairs.replace(pairs.clone());
         Ok(pairs)
     }
