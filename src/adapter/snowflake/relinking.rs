@@ -157,7 +157,7 @@ fn mentions(one: &Shown, names: &[Rewrite]) -> Result<bool, String> {
     Ok(changed)
 }
 
-/// The definitions as GET_DDL prints them: with policies and tags, which SHOW leaves out.
+/// The definitions as `GET_DDL` prints them: with policies and tags, which SHOW leaves out.
 async fn definitions(
     sessions: &Sessions,
     tag: &Tag,

@@ -22,7 +22,7 @@ use super::relink::Rewrite;
 use super::render::{Renderer, Traits};
 use super::session::{Sessions, Tag};
 use super::unit::{self, NAMING, Unit};
-use super::{choice, contents, look, past};
+use super::{choice, contents, doctor, look, past};
 use crate::config::file::Isolation;
 use crate::domain::containment::{Escape, pair_up};
 use crate::domain::inventory::{Depth, Inventory, Local};
@@ -32,7 +32,9 @@ use crate::domain::plan::{Effect, Pair, Rung, Step};
 use crate::domain::project::{Manifest, Node, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Outcome};
-use crate::ports::{Answer, Moment, Reach, Redirect, Rows, Under, Warehouse};
+use crate::ports::{
+    Answer, HaltReceiver, Moment, Observer, Probed, Reach, Redirect, Rows, Under, Warehouse,
+};
 
 /// What an environment is made from.
 #[derive(Clone, Debug)]
@@ -295,6 +297,14 @@ impl Warehouse for Snowflake {
 
     async fn reach(&self, slot: &SlotName) -> Answer<Option<Reach>> {
         past::reach(self, slot).await.map(Some)
+    }
+
+    async fn examine(&self, production: Option<&Manifest>) -> Vec<(String, Outcome<String>)> {
+        doctor::examine(self, production).await
+    }
+
+    async fn probe(&self, observer: &dyn Observer, halt: HaltReceiver) -> Outcome<Option<Probed>> {
+        doctor::probe(self, observer, halt).await.map(Some)
     }
 
     async fn query(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows> {
