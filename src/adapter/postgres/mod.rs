@@ -1,7 +1,9 @@
 //! The PostgreSQL adapter: an environment is one or more schemas of one database; builds and
 //! archives are schemas beside them.
 
+pub mod clone;
 pub mod connect;
+pub mod outside;
 pub mod profile;
 mod tls;
 pub mod words;
