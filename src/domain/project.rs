@@ -1,7 +1,7 @@
 //! A dbt project as Switchback needs to see it: what it writes, and what makes it the same code
 //! as another checkout's. Filled by the dbt adapter from `manifest.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,8 @@ pub struct Manifest {
     /// Compiled or raw SQL per node that names something beside its own relation is searched for
     /// references to production; `unique_id` → raw code.
     pub raw_code: BTreeMap<String, String>,
+    /// The nodes whose access dbt itself decides (`grants:`), by unique id.
+    pub granted: BTreeSet<String>,
 }
 
 /// The project under both targets.

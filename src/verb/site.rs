@@ -1,6 +1,8 @@
 //! The site: everything a verb works with, put together from the configuration. The only place
 //! that knows which adapters there are.
 
+mod postgres;
+
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -101,23 +103,16 @@ impl Site {
             located.profile,
             located.target
         );
-        let path = located.text("path")?.unwrap_or_default();
         let checkout = checkout::of(&located.project_dir).await;
-        let warehouse = DuckDb::open(duckdb::Settings {
-            path,
-            cwd,
-            home: env("HOME").map(PathBuf::from),
-            python: project.python()?,
-            allow_wal: config.allow.wal,
-            query_timeout: QUERY_TIMEOUT,
-        })?;
         let actor = actor(env.as_ref());
-        let live = &warehouse.live_file().path;
-        let ledger = FileLedger::open(live, actor.host.clone(), Rc::new(SystemClock));
+        let (warehouse, ledger) = match located.adapter.as_str() {
+            "postgres" => postgres::open(located, &env)?,
+            _ => on_duckdb(&config, &project, cwd, &env, &actor)?,
+        };
         Ok(Self {
             config,
-            warehouse: Box::new(warehouse),
-            ledger: Box::new(ledger),
+            warehouse,
+            ledger,
             dbt: Box::new(project),
             observer,
             actor,
@@ -208,6 +203,26 @@ impl Site {
     }
 }
 
+fn on_duckdb(
+    config: &Config,
+    project: &DbtProject,
+    cwd: PathBuf,
+    env: &Env,
+    actor: &Actor,
+) -> Outcome<(Box<dyn Warehouse>, Box<dyn Ledger>)> {
+    let warehouse = DuckDb::open(duckdb::Settings {
+        path: project.located().text("path")?.unwrap_or_default(),
+        cwd,
+        home: env("HOME").map(PathBuf::from),
+        python: project.python()?,
+        allow_wal: config.allow.wal,
+        query_timeout: QUERY_TIMEOUT,
+    })?;
+    let live = &warehouse.live_file().path;
+    let ledger = FileLedger::open(live, actor.host.clone(), Rc::new(SystemClock));
+    Ok((Box::new(warehouse), Box::new(ledger)))
+}
+
 fn settings(config: &Config) -> locate::Settings {
     locate::Settings {
         project_dir: config.project_dir.as_ref().map(PathBuf::from),
@@ -222,17 +237,18 @@ fn settings(config: &Config) -> locate::Settings {
 }
 
 fn refuse_other_warehouses(config: &Config, located: &Located) -> Outcome<()> {
-    if located.adapter != "duckdb" {
+    if !matches!(located.adapter.as_str(), "duckdb" | "postgres") {
         return Err(Failure::usage(format!(
             "profile `{}`, target `{}` is of type `{}`, which this version of Switchback does not \
-             deploy to; allowed is duckdb",
+             deploy to; allowed are duckdb and postgres",
             located.profile, located.target, located.adapter
         ))
         .next("choose another target with --target"));
     }
     if config.isolation != Isolation::Auto {
         return Err(Failure::usage(
-            "`isolation` has a meaning on Snowflake only; on duckdb the whole file is swapped",
+            "`isolation` has a meaning on Snowflake only; on duckdb the whole file is swapped, on postgres \
+             the schemas that dbt writes",
         )
         .next("remove `isolation` from switchback.yml"));
     }

@@ -135,6 +135,9 @@ fn setup(role: Option<&str>) -> String {
          SET statement_timeout TO 0;\n\
          SET idle_in_transaction_session_timeout TO 0;\n\
          SET lock_timeout TO {lock};\n\
+         SET tcp_keepalives_idle TO 60;\n\
+         SET tcp_keepalives_interval TO 10;\n\
+         SET tcp_keepalives_count TO 6;\n\
          SET default_transaction_isolation TO 'read committed';\n\
          SET default_transaction_read_only TO off;\n\
          SET synchronous_commit TO on;\n\
