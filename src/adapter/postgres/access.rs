@@ -35,7 +35,7 @@ WITH things AS ( \
     AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relname <> $2 \
   UNION ALL \
   SELECT 'relation', c.relname::text, a.attname::text, format('TABLE %I.%I', $1, c.relname), \
-         c.relowner, coalesce(a.attacl, '{}'::aclitem[]) \
+         c.relowner, a.attacl \
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
   WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
     AND c.relname <> $2 AND a.attnum > 0 AND NOT a.attisdropped \

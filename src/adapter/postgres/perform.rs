@@ -49,11 +49,14 @@ impl Postgres {
             self.cut_over(effects, under).await?;
             return Ok(Vec::new());
         }
+        if under.step == "clone" {
+            self.claim_slots(under.fence).await?;
+        }
         let mut notes = Vec::new();
         for group in effects.chunk_by(|one, other| kin(one) == kin(other) && kin(one) != Kin::Alone)
         {
             match kin(&group[0]) {
-                Kin::Copies => notes.extend(self.copy(group, under.fence).await?),
+                Kin::Copies => notes.extend(self.copy(group).await?),
                 Kin::Access => notes.extend(self.carry_access(group, under.fence).await?),
                 Kin::Guards => self.keep_writers_out(under.fence).await?,
                 Kin::Texts => self.run_texts(group, under.fence).await?,
@@ -76,8 +79,7 @@ impl Postgres {
     }
 
     /// Copies all slots of a step together: they are one moment, and refer to each other.
-    async fn copy(&self, group: &[Effect], fence: Token) -> Answer<Vec<String>> {
-        self.claim_slots(fence).await?;
+    async fn copy(&self, group: &[Effect]) -> Answer<Vec<String>> {
         let pairs: Vec<(String, String)> = group
             .iter()
             .filter_map(|effect| match effect {
@@ -96,7 +98,7 @@ impl Postgres {
         clone::copy(&copying, &|_, _| {}).await
     }
 
-    /// Writes down which schemas are this environment's, and refuses where another has one of them.
+    /// Writes down which schemas are this environment's, for others to stay away from.
     async fn claim_slots(&self, fence: Token) -> Answer<()> {
         let doing = "writing down which schemas are deployed to";
         let no = |error| words::refused(doing, &error);
