@@ -11,6 +11,7 @@ mod loop_;
 mod odd;
 mod pg;
 mod pg_crash;
+mod pg_dbt;
 mod postgres;
 mod real_dbt;
 mod trouble;

@@ -11,6 +11,7 @@ import psycopg2
 import standin_dbt as standin
 
 standin.ADAPTER = "postgres"
+verdict = standin.Builder._verdict
 
 
 class Builder:
@@ -39,7 +40,7 @@ class Builder:
     def _build(self, cursor, node):
         if node["relation_name"] is None:
             cursor.execute(node["_sql"])
-            return standin.Builder._verdict(node, len(cursor.fetchall()))
+            return verdict(node, len(cursor.fetchall()))
         relation = node["relation_name"]
         kind = "view" if node["config"]["materialized"] == "view" else "table"
         cursor.execute(f"create schema if not exists {standin.quote(node['schema'])}")
@@ -58,7 +59,7 @@ class Builder:
             cursor.execute(hook)
         if node["resource_type"] == "test":
             cursor.execute(f"select count(*) from {relation}")
-            return standin.Builder._verdict(node, cursor.fetchone()[0])
+            return verdict(node, cursor.fetchone()[0])
         return "success", "OK", {"response": {"_message": "OK"}}
 
 
