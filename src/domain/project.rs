@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::inventory::Local;
 use super::name::{Fingerprint, RelationName};
 
 /// The kinds of node that dbt writes to the warehouse.
@@ -91,16 +92,15 @@ pub struct Written {
 }
 
 impl Manifest {
-    /// The relations dbt writes.
+    /// The relations dbt writes, as they are `stored`.
     #[must_use]
-    pub fn writes(&self) -> Vec<Written> {
+    pub fn writes(&self, stored: &dyn Fn(&Node) -> Local) -> Vec<Written> {
         let mut writes: Vec<Written> = self
             .nodes
             .values()
-            .map(|node| Written {
-                schema: node.relation.schema.clone(),
-                identifier: node.relation.identifier.clone(),
-                kind: node.kind,
+            .map(|node| {
+                let Local { schema, identifier } = stored(node);
+                Written { schema, identifier, kind: node.kind }
             })
             .collect();
         writes.sort();

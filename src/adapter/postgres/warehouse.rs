@@ -149,13 +149,9 @@ impl Warehouse for Postgres {
         production: Option<&Manifest>,
     ) -> Option<Vec<(Rung, Redirect)>> {
         let production = production?;
-        let build = |live: &str| NAMING.slot(&live.into(), Role::Build(release)).0;
-        let moved = |overlay| Redirect { key: "schema", value: build(self.environment()), overlay };
-        let overlay = Overlay {
-            schemas: schemas(production).map(|live| (live.to_owned(), build(live))).collect(),
-            databases: BTreeMap::new(),
-            suffix: build(""),
-        };
+        let value = NAMING.slot(&self.environment().into(), Role::Build(release)).0;
+        let moved = |overlay| Redirect { key: "schema", value: value.clone(), overlay };
+        let overlay = Overlay::of_schemas(production, LONGEST, release);
         Some(vec![(Rung::Profile, moved(None)), (Rung::Overlay, moved(Some(overlay)))])
     }
 

@@ -1,13 +1,20 @@
-//! A site on PostgreSQL.
+//! Schemas of a PostgreSQL database as a site's warehouse.
 
-use crate::adapter::dbt::jinja::Env;
-use crate::adapter::dbt::locate::Located;
+use super::{Opened, Opening};
 use crate::adapter::postgres::{Postgres, SchemaLedger, Settings};
-use crate::failure::Outcome;
-use crate::ports::{Ledger, Warehouse};
+use crate::config::file::Isolation;
+use crate::failure::{Failure, Outcome};
 
-/// The environment that a target names, and its ledger. Connects to nothing.
-pub fn open(located: &Located, env: &Env) -> Outcome<(Box<dyn Warehouse>, Box<dyn Ledger>)> {
+pub(super) fn open(opening: &Opening<'_>) -> Outcome<Opened> {
+    let Opening { config, project, env, .. } = opening;
+    if !matches!(config.isolation, Isolation::Auto | Isolation::Schema) {
+        return Err(Failure::usage(
+            "`isolation: database` has a meaning on Snowflake only; on postgres the schemas that \
+             dbt writes are swapped",
+        )
+        .next("remove `isolation` from switchback.yml"));
+    }
+    let located = project.located();
     let settings = Settings::read(&|key| located.text(key), &|name| env(name))?;
     let environment = settings.schema.clone();
     let warehouse = Postgres::open(settings)?;
