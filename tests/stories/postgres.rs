@@ -373,6 +373,9 @@ fn what_cannot_be_swapped_is_refused_before_dbt_runs() {
     world.sql("create publication p for table shop.a");
     says(&world.run(&["deploy"]).expect(2), &["the publication p publishes shop.a"]);
     world.sql("drop publication p");
+    world.sql_as("postgres", "create publication q for tables in schema shop");
+    says(&world.run(&["deploy"]).expect(2), &["the publication q publishes the schema shop"]);
+    world.sql_as("postgres", "drop publication q");
     world.sql_as("postgres", "create extension hstore schema shop");
     says(&world.run(&["deploy"]).expect(2), &["the extension hstore lives in the schema shop"]);
     world.sql_as("postgres", "drop extension hstore");

@@ -51,7 +51,8 @@ impl Connector {
             .keepalives(true)
             .keepalives_idle(settings.keepalives_idle.unwrap_or(Duration::from_secs(60)))
             .keepalives_interval(Duration::from_secs(10))
-            .keepalives_retries(6);
+            .keepalives_retries(6)
+            .tcp_user_timeout(Duration::from_secs(120));
         if !settings.password.expose().is_empty() {
             config.password(settings.password.expose());
         }

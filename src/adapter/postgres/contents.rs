@@ -58,7 +58,7 @@ impl Postgres {
         let listing = async {
             let aliases = self.siblings(&tx, slot).await?;
             set_path(&tx, slot, &aliases).await?;
-            let listed = relations(&tx, &[slot.0.clone()], false).await?;
+            let listed = relations(&tx, std::slice::from_ref(&slot.0), false).await?;
             let oids: Vec<u32> = listed.iter().map(|one| one.oid).collect();
             let mut columns: BTreeMap<u32, Vec<Column>> = BTreeMap::new();
             for row in tx.query(sql::COLUMNS, &[&oids]).await? {

@@ -80,9 +80,10 @@ impl Postgres {
                     .next("run the same command again"),
             )));
         }
-        let bound = match lives.is_empty() {
-            true => None,
-            false => Some(outside::capture(tx.client(), &lives).await.map_err(Cut::Before)?),
+        let bound = if lives.is_empty() {
+            None
+        } else {
+            Some(outside::capture(tx.client(), &lives).await.map_err(Cut::Before)?)
         };
         meet(under, "locked")?;
         let held = schemas(&tx, &lives).await.map_err(no)?;

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
 use super::connect::Connector;
+use super::guard::guard_name;
 use super::lease::{self, Holder};
 use super::session::Sessions;
 use super::words;
@@ -83,6 +84,16 @@ impl SchemaLedger {
                 .map_err(looking)?;
         }
         Ok(!free)
+    }
+
+    /// Ends what a run whose lease was taken still keeps from production, should it be unable to do
+    /// that itself: its guard keeps writers out, and would keep a cutover out.
+    async fn end_guards(&self) {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND application_name = $1";
+        // Where that may not be done, the cutover waits for its turn and says for whom.
+        let name = guard_name(&self.environment);
+        let _ = self.sessions.ask("ending what an earlier run holds", sql, &[&name]).await;
     }
 
     async fn come_alive(&self, token: Token) -> Answer<Client> {
@@ -214,6 +225,7 @@ impl Ledger for SchemaLedger {
             return Err(self.sessions.settled(doing, error, pid, &since).await);
         }
         self.alive.lock().await.replace((granted, alive));
+        self.end_guards().await;
         lease.ok_or_else(|| {
             PortError::Refused(Failure::new(Kind::Unexpected, "the lease that was taken is empty"))
         })

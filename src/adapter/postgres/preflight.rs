@@ -45,6 +45,14 @@ FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid \
 JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
 WHERE n.nspname = ANY($1)";
 
+/// The same, of publications of whole schemas: since PostgreSQL 15.
+const PUBLISHED_SCHEMAS: &str = "\
+SELECT format('the publication %s publishes the schema %I, and would go on with what was displaced', \
+              p.pubname, n.nspname), \
+       'publish a schema that dbt does not write, or FOR ALL TABLES' \
+FROM pg_publication_namespace r JOIN pg_publication p ON p.oid = r.pnpubid \
+JOIN pg_namespace n ON n.oid = r.pnnspid WHERE n.nspname = ANY($1)";
+
 impl Postgres {
     /// Looks at everything that would stop a deploy later.
     pub(super) async fn check(&self) -> Outcome<()> {
@@ -91,7 +99,10 @@ impl Postgres {
                  `role` of the target"
             )));
         }
-        let rows = self.sessions.ask(doing, IN_THE_WAY, &[&lives]).await?;
+        let mut rows = self.sessions.ask(doing, IN_THE_WAY, &[&lives]).await?;
+        if number >= 150_000 {
+            rows.extend(self.sessions.ask(doing, PUBLISHED_SCHEMAS, &[&lives]).await?);
+        }
         if let Some(row) = rows.first() {
             let (what, way): (String, String) = (row.get(0), row.get(1));
             return Err(Failure::usage(what).next(way));

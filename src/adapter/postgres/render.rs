@@ -76,20 +76,10 @@ pub(super) fn effects(step: &Step, around: &Around<'_>) -> Vec<Effect> {
             guards(pairs).chain(pairs.iter().map(inspect)).collect()
         }
         Step::Swap { pairs, publishes, displaces, .. } => {
-            let swap = |pair: &Pair| match displaces {
-                Some(_) => around.exchange(pair, *publishes),
-                None => text(&pair.live, sql::rename(pair.other.as_str(), pair.live.as_str())),
-            };
-            let settle = |pair: &Pair| text(&pair.live, stamp::published(&pair.live));
-            let locks = displaces.is_some().then(|| guards(pairs)).into_iter().flatten();
-            locks.chain(pairs.iter().map(swap)).chain(pairs.iter().map(settle)).collect()
+            around.swap(pairs, *publishes, displaces.is_some())
         }
         Step::SwapBack { pairs, publishes, displaces } => {
-            let back = |pair: &Pair| match publishes {
-                Some(_) => around.exchange(pair, *displaces),
-                None => text(&pair.live, sql::rename(pair.live.as_str(), pair.other.as_str())),
-            };
-            guards(pairs).chain(pairs.iter().map(back)).collect()
+            around.swap_back(pairs, *displaces, publishes.is_some())
         }
         Step::Keep { kept, release, adopt } => {
             kept.iter().flat_map(|one| around.keep(one, *release, *adopt)).collect()
@@ -122,19 +112,43 @@ impl Around<'_> {
         attempt: u32,
         from_nothing: bool,
     ) -> Vec<Effect> {
-        let copied = |pair: &Pair| match from_nothing {
-            true => created(&pair.other, Some(stamp::MARKER)),
-            false => Effect::Carry {
+        let copied = |pair: &Pair| {
+            if from_nothing {
+                return created(&pair.other, Some(stamp::MARKER));
+            }
+            Effect::Carry {
                 what: Carried::Content,
                 from: pair.live.clone(),
                 to: pair.other.clone(),
-            },
+            }
         };
         let stamped = |pair: &Pair| {
             let stamp = self.stamp(&pair.other, release, attempt, Seal::Building);
             text(&pair.other, format!("{stamp};\n{}", stamp::unmark(&pair.other, &pair.live)))
         };
         pairs.iter().map(copied).chain(pairs.iter().map(stamped)).collect()
+    }
+
+    fn swap(&self, pairs: &[Pair], publishes: ReleaseId, displaces: bool) -> Vec<Effect> {
+        let swapped = |pair: &Pair| {
+            if displaces {
+                return self.exchange(pair, publishes);
+            }
+            text(&pair.live, sql::rename(pair.other.as_str(), pair.live.as_str()))
+        };
+        let settled = |pair: &Pair| text(&pair.live, stamp::published(&pair.live));
+        let locks = displaces.then(|| guards(pairs)).into_iter().flatten();
+        locks.chain(pairs.iter().map(swapped)).chain(pairs.iter().map(settled)).collect()
+    }
+
+    fn swap_back(&self, pairs: &[Pair], displaces: ReleaseId, publishes: bool) -> Vec<Effect> {
+        let back = |pair: &Pair| {
+            if publishes {
+                return self.exchange(pair, displaces);
+            }
+            text(&pair.live, sql::rename(pair.live.as_str(), pair.other.as_str()))
+        };
+        guards(pairs).chain(pairs.iter().map(back)).collect()
     }
 
     /// A name that nothing else has is needed in between.
