@@ -3,6 +3,7 @@
 
 pub mod clone;
 pub mod connect;
+pub mod definitions;
 pub mod outside;
 pub mod profile;
 #[cfg(test)]
