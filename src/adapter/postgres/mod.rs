@@ -19,6 +19,7 @@ pub mod clone;
 pub mod connect;
 mod contents;
 mod cutover;
+pub mod definitions;
 mod drift;
 mod guard;
 mod lease;
@@ -32,6 +33,8 @@ mod render;
 mod session;
 mod sql;
 mod stamp;
+#[cfg(test)]
+pub mod testing;
 mod tls;
 mod warehouse;
 pub mod words;
