@@ -34,6 +34,8 @@ mod session;
 mod sql;
 mod stamp;
 #[cfg(test)]
+mod swaps_tests;
+#[cfg(test)]
 pub mod testing;
 mod tls;
 mod warehouse;
