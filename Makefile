@@ -12,7 +12,7 @@ DEMO_TIMEOUT = 600
 BENCH_TIMEOUT = 3600
 
 DBT = $(CURDIR)/.venv/bin/dbt
-VENVS = .venv .venv-oldest .venv-lint .venv-snowflake
+VENVS = .venv .venv-oldest .venv-lint .venv-snowflake .venv-postgres
 SWITCHBACK = "$${CARGO_TARGET_DIR:-target}/release/switchback"
 
 .PHONY: help
@@ -27,11 +27,13 @@ demo: .venv/ready release ## Deploy, notice and roll back a silent bug in a smal
 		$(SWITCHBACK) demo --dbt-executable "$(DBT)" $(if $(DEMO_DIR),--dir "$(DEMO_DIR)")
 
 .PHONY: test
-test: .venv/ready .venv-oldest/ready ## Run every test, with the newest and the oldest supported dbt
+test: .venv/ready .venv-oldest/ready .venv-postgres/ready ## Run every test, with the newest and the oldest supported dbt
 	for venv in .venv .venv-oldest; do \
 		timeout --foreground 120 $$venv/bin/python tests/support/standin_dbt.py --self-test || exit; \
 	done
+	tests/support/install_postgres.sh
 	SWITCHBACK_TEST_DBT="$(DBT)" \
+	SWITCHBACK_TEST_POSTGRES_DBT="$(CURDIR)/.venv-postgres/bin/dbt" \
 	SWITCHBACK_TEST_PYTHON="$(CURDIR)/.venv/bin/python" \
 	SWITCHBACK_TEST_OLDEST_DBT="$(CURDIR)/.venv-oldest/bin/dbt" \
 		$(CARGO) test --locked --features failpoints
@@ -51,7 +53,7 @@ lint: .venv-lint/ready ## Check formatting, Rust, spelling, YAML, the action, wo
 	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv-lint/bin/hadolint Dockerfile
-	.venv-lint/bin/shellcheck .ci/run
+	.venv-lint/bin/shellcheck .ci/run tests/support/install_postgres.sh
 
 .PHONY: bench
 bench: .venv/ready release ## Measure rollback against file size, and what a deploy adds to dbt
@@ -76,6 +78,9 @@ release:
 	@$(make_venv)
 
 .venv-snowflake/ready: requirements/snowflake.txt
+	@$(make_venv)
+
+.venv-postgres/ready: requirements/postgres.txt
 	@$(make_venv)
 
 .venv-lint/ready: requirements/lint.txt

@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::domain::containment::Escape;
-use crate::domain::inventory::{Depth, Inventory};
+use crate::domain::inventory::{Depth, Inventory, Local};
 use crate::domain::journal::{Actor, Baseline, Entry, Record};
-use crate::domain::name::{Naming, ReleaseId, RunId, SlotName};
+use crate::domain::name::{Naming, ReleaseId, Role, RunId, SlotName};
 use crate::domain::plan::{Effect, Pair, Rung, Step};
-use crate::domain::project::{DbtSummary, Manifest, Survey};
+use crate::domain::project::{DbtSummary, Manifest, Node, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Outcome};
 
@@ -84,16 +84,56 @@ pub struct Redirect {
     pub overlay: Option<Overlay>,
 }
 
-/// How an overlay of the project moves names that the profile's key does not move. Names are as the
-/// production parse has them.
+/// How the names that the project's macros give are moved, for an overlay of the project: the second
+/// rung of the ladder. Production's names come from a survey without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overlay {
-    /// Schema in production → schema in the build.
+    /// Production's schemas and the build's name for each; empty where schemas keep their names.
     pub schemas: BTreeMap<String, String>,
-    /// Database in production → database in the build.
+    /// The same for databases.
     pub databases: BTreeMap<String, String>,
-    /// What a schema gets that is in production's place and not listed.
+    /// What a schema gets that is none of these, so that nothing is written to production's.
     pub suffix: String,
+    /// The longest identifier the warehouse keeps whole.
+    pub max_bytes: usize,
+    /// Whether names that differ only in case are the same to the warehouse.
+    pub folds: bool,
+}
+
+impl Overlay {
+    /// The overlay for a warehouse where schemas are swapped and a slot is named as its schema:
+    /// every schema that dbt writes in production goes to the build of `release`.
+    #[must_use]
+    pub fn of_schemas(production: &Manifest, max_bytes: usize, release: ReleaseId) -> Self {
+        let naming = Naming::Identifiers { max_bytes };
+        let slot = |live: &str| naming.slot(&SlotName::from(live), Role::Build(release)).0;
+        let written = production.nodes.values().map(|node| node.relation.schema.as_str());
+        Self {
+            schemas: written.map(|live| (live.to_owned(), slot(live))).collect(),
+            databases: BTreeMap::new(),
+            suffix: slot(""),
+            max_bytes,
+            folds: false,
+        }
+    }
+}
+
+/// A moment that a warehouse can be asked about later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// When, by its own clock.
+    pub at: DateTime<Utc>,
+    /// The id of a query at that moment.
+    pub query: Option<String>,
+}
+
+/// How far back a container can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The earliest moment.
+    pub since: DateTime<Utc>,
+    /// What limits it, in words.
+    pub limited_by: String,
 }
 
 /// Under which lease and for what effects are performed.
@@ -145,6 +185,11 @@ pub trait Warehouse {
         production: Option<&Manifest>,
     ) -> Option<Vec<(Rung, Redirect)>>;
 
+    /// What a node's relation is called where it is stored: warehouses fold what dbt wrote.
+    fn stored(&self, node: &Node) -> Local {
+        Local { schema: node.relation.schema.clone(), identifier: node.relation.identifier.clone() }
+    }
+
     /// Pairs what dbt writes as production with what it writes in the build of `release`: the live
     /// slots and where each of them is built; or every node that is not contained. Pure.
     fn contain(
@@ -178,6 +223,28 @@ pub trait Warehouse {
     /// The relations inside a slot, under the names that they have (or will have) in `live`, the
     /// live slot it belongs to; empty if the slot is absent.
     async fn inventory(&self, slot: &SlotName, live: &SlotName, depth: Depth) -> Answer<Inventory>;
+
+    /// Whether it can read its own past.
+    fn has_past(&self) -> bool {
+        false
+    }
+
+    /// Whether what is live is not known before [`Warehouse::settle`].
+    fn needs_project(&self) -> bool {
+        false
+    }
+
+    /// The moment by the warehouse's own clock, and the id of a query at it; `None` where it cannot
+    /// read its own past.
+    async fn moment(&self) -> Answer<Option<Moment>> {
+        Ok(None)
+    }
+
+    /// How far back a container can be read, and what keeps it from being read further back.
+    async fn reach(&self, slot: &SlotName) -> Answer<Option<Reach>> {
+        let _ = slot;
+        Ok(None)
+    }
 
     /// Runs a read-only query inside a slot and returns at most `limit` rows.
     async fn query(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows>;
@@ -318,7 +385,8 @@ pub trait Dbt {
     async fn production(&self, halt: HaltReceiver) -> Outcome<Manifest>;
 
     /// Parses the project as production and as the build. Fails with `Usage` where dbt cannot
-    /// parse it. `halt` ends the parse.
+    /// parse it. `halt` ends the parse. With an overlay, which was made from an earlier survey, the
+    /// parse as production of that survey is used again.
     async fn survey(&self, redirect: &Redirect, halt: HaltReceiver) -> Outcome<Survey>;
 
     /// Runs commands, streaming their output, until one fails.

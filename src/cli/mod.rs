@@ -93,14 +93,18 @@ async fn run(invocation: &Invocation) -> Outcome<Answer> {
         halt,
         options: invocation.options_again(),
     };
-    let site = Site::open(config, around).await?;
+    // Opening may sign in; nothing is touched yet, so it can be ended anywhere.
+    let site = tokio::select! {
+        site = Site::open(config, around) => site?,
+        reason = until_halted(&mut halted) => return Err(engine::halted(&reason)),
+    };
     let named: Vec<ReleaseId> = invocation
         .releases
         .iter()
         .map(|text| text.parse().map_err(Failure::usage))
         .collect::<Outcome<_>>()?;
     let verb = invocation.verb.as_str();
-    let work = perform(&site, verb, &named, one("to"));
+    let work = perform(&site, verb, &named, one("to"), one("name"));
     // What only reads can be ended anywhere; what changes something ends itself where it may.
     let answer = if matches!(verb, "releases" | "status" | "doctor") {
         tokio::select! {
@@ -119,6 +123,7 @@ async fn perform(
     verb: &str,
     named: &[ReleaseId],
     to: Option<String>,
+    name: Option<String>,
 ) -> Outcome<Answer> {
     match verb {
         "deploy" => deploy::run(site, Verb::Deploy).await,
@@ -129,7 +134,7 @@ async fn perform(
         "status" => status::run(site).await,
         "recover" => recover::run(site).await,
         "prune" => prune::run(site, named).await,
-        "mark" => mark::run(site),
+        "mark" => mark::run(site, name.as_deref()).await,
         "hold" => hold::hold(site).await,
         "resume" => hold::resume(site).await,
         "doctor" => doctor::run(site).await,

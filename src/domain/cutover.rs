@@ -21,7 +21,7 @@ impl Ground<'_> {
         standing: &Standing,
         checks: &[Vec<String>],
     ) -> Result<Vec<Step>, Obstacle> {
-        if !self.staged || pairs.len() < 2 {
+        if !self.staged {
             return self.cutover(pairs, release, standing, checks);
         }
         let candidates = |live: &SlotName| self.naming.slot(live, Role::Candidate(release));

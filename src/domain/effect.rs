@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::{ReleaseId, SlotName};
+use super::name::{Identity, ReleaseId, SlotName};
 
 /// One thing that is done to the outside world. Effects are data: they are printed by a dry run
 /// and journalled by a real one before they are performed.
@@ -81,6 +81,13 @@ pub enum Effect {
         slot: SlotName,
         /// The release it must hold.
         release: ReleaseId,
+    },
+    /// Refuse to go on unless a slot is a certain container.
+    Require {
+        /// The slot.
+        slot: SlotName,
+        /// The container it must be.
+        identity: Identity,
     },
     /// Rewrite what views name, faithfully or not at all: from a container's name to another's, or to
     /// none where a name without it means the view's own container.
@@ -163,6 +170,7 @@ impl fmt::Display for Effect {
             Self::RemoveSlot { slot, release } => {
                 write!(f, "remove    {slot}, if it holds {release}")
             }
+            Self::Require { slot, identity } => write!(f, "require   {slot} is {identity}"),
             Self::Relink { slot, names } => {
                 write!(f, "relink    the views of {slot}")?;
                 for (from, to) in names {

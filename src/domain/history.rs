@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::journal::{Actor, Baseline, Began, Ending, Entry, Evidence, HoldKind, Record};
+use super::journal::{Actor, Baseline, Began, Ending, Entry, Evidence, HoldKind, Mark, Record};
 use super::name::{CommitId, Fingerprint, Identity, ReleaseId, RunId, SlotName};
 use super::plan::{Pair, Plan, Step, Verb};
 use super::project::Written;
@@ -153,6 +153,8 @@ pub struct History {
     pub hold_of_rollback: Option<Hold>,
     /// The stop on deploys that was set by hand; only `resume` lifts it.
     pub hold_by_hand: Option<Hold>,
+    /// Recorded restore points, oldest first.
+    pub marks: Vec<Mark>,
 }
 
 impl History {
@@ -207,10 +209,17 @@ impl History {
         self.releases.keys().chain(stamped).max().map_or(ReleaseId(0), |highest| highest.next())
     }
 
+    /// The newest mark of that name.
+    #[must_use]
+    pub fn mark(&self, name: &str) -> Option<&Mark> {
+        self.marks.iter().rev().find(|mark| mark.name == name)
+    }
+
     /// Every live slot that a release of this environment consists of.
     #[must_use]
     pub fn slots(&self) -> BTreeSet<SlotName> {
-        self.releases.values().flat_map(Release::slots).collect()
+        let marked = self.marks.iter().flat_map(|mark| mark.containers.keys().cloned());
+        self.releases.values().flat_map(Release::slots).chain(marked).collect()
     }
 
     /// The releases `from` was built on, nearest first (`from` itself left out).
@@ -278,6 +287,7 @@ impl History {
                     by_rollback: false,
                 });
             }
+            Entry::Marked(mark) => self.marks.push(mark.clone()),
             Entry::Resumed { .. } => {
                 self.hold_by_hand = None;
                 self.hold_of_rollback = None;

@@ -102,6 +102,23 @@ pub enum Entry {
         /// Why.
         reason: String,
     },
+    /// A restore point was recorded.
+    Marked(Mark),
+}
+
+/// A recorded restore point, for warehouses that can read their own past.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// What it is called.
+    pub name: String,
+    /// The moment, by the warehouse's own clock.
+    pub at: DateTime<Utc>,
+    /// The id of a query at that moment, where the warehouse has such.
+    pub query: Option<String>,
+    /// The containers that were live.
+    pub containers: BTreeMap<SlotName, Identity>,
+    /// Why, in the actor's words.
+    pub reason: Option<String>,
 }
 
 /// How an operation ended.

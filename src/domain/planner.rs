@@ -39,7 +39,9 @@ pub fn deploy(ground: &Ground<'_>, wish: &DeployWish) -> Result<Plan, Obstacle> 
         return Err(Obstacle::Vanished(claimed));
     }
     let (release, attempt) = ground.next(&standing);
-    let pairs = wish.pairs.clone().unwrap_or_else(|| ground.named(Role::Build(release)));
+    // Slots that dbt does not write any more stay a part of the environment.
+    let built = wish.pairs.as_deref().unwrap_or_default();
+    let pairs = ground.whole(built, Role::Build(release));
     let mut steps = ground.leftover(release, &pairs)?;
     steps.extend(ground.founded(&[], release, &standing));
     steps.push(Step::Clone {

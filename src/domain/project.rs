@@ -1,10 +1,11 @@
 //! A dbt project as Switchback needs to see it: what it writes, and what makes it the same code
 //! as another checkout's. Filled by the dbt adapter from `manifest.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::inventory::Local;
 use super::name::{Fingerprint, RelationName};
 
 /// The kinds of node that dbt writes to the warehouse.
@@ -62,6 +63,8 @@ pub struct Manifest {
     /// Compiled or raw SQL per node that names something beside its own relation is searched for
     /// references to production; `unique_id` → raw code.
     pub raw_code: BTreeMap<String, String>,
+    /// The nodes whose access dbt itself decides (`grants:`), by unique id.
+    pub granted: BTreeSet<String>,
 }
 
 /// The project under both targets.
@@ -89,16 +92,15 @@ pub struct Written {
 }
 
 impl Manifest {
-    /// The relations dbt writes.
+    /// The relations dbt writes, as they are `stored`.
     #[must_use]
-    pub fn writes(&self) -> Vec<Written> {
+    pub fn writes(&self, stored: &dyn Fn(&Node) -> Local) -> Vec<Written> {
         let mut writes: Vec<Written> = self
             .nodes
             .values()
-            .map(|node| Written {
-                schema: node.relation.schema.clone(),
-                identifier: node.relation.identifier.clone(),
-                kind: node.kind,
+            .map(|node| {
+                let Local { schema, identifier } = stored(node);
+                Written { schema, identifier, kind: node.kind }
             })
             .collect();
         writes.sort();

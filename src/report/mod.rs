@@ -44,6 +44,8 @@ pub enum Word {
     Held,
     /// Deploys may go on.
     Resumed,
+    /// A restore point was recorded.
+    Marked,
 }
 
 impl Word {
@@ -62,6 +64,7 @@ impl Word {
             Self::Pruned => "pruned",
             Self::Held => "held",
             Self::Resumed => "resumed",
+            Self::Marked => "marked",
         }
     }
 }

@@ -164,14 +164,14 @@ fn begin(site: &Site, view: &View, plan: Plan, survey: &Survey) -> Outcome<Began
         reason: site.config.reason.clone(),
         hold: None,
         adopted,
-        writes: new_writes(view, survey),
+        writes: new_writes(site, view, survey),
     })
 }
 
 /// What dbt writes and no release recorded yet: the history's releases are read together, and a
 /// project of thousands of models would make every line of the ledger long. An abandoned attempt
 /// does not count: its record is replaced by that of the next attempt.
-fn new_writes(view: &View, survey: &Survey) -> Vec<Written> {
+fn new_writes(site: &Site, view: &View, survey: &Survey) -> Vec<Written> {
     let known: BTreeSet<&Written> = view
         .history
         .releases
@@ -179,7 +179,8 @@ fn new_writes(view: &View, survey: &Survey) -> Vec<Written> {
         .filter(|one| !matches!(one.state, ReleaseState::Abandoned | ReleaseState::Building))
         .flat_map(|release| &release.writes)
         .collect();
-    survey.production.writes().into_iter().filter(|one| !known.contains(one)).collect()
+    let writes = survey.production.writes(&|node| site.warehouse.stored(node));
+    writes.into_iter().filter(|one| !known.contains(one)).collect()
 }
 
 /// Under the lease, the plan that was made without it must still be the plan.

@@ -7,6 +7,7 @@ pub mod deploy;
 pub mod doctor;
 pub mod hold;
 pub mod mark;
+mod past;
 pub mod promote;
 pub mod prune;
 pub mod recover;

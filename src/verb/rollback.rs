@@ -3,9 +3,11 @@
 
 use std::time::Instant;
 
+use chrono::{DateTime, Utc};
+
 use super::deploy::untouched;
 use super::site::Site;
-use super::{View, look, look_after, recover};
+use super::{View, look, look_after, past, recover};
 use crate::domain::inventory::{Change, Depth, Inventory};
 use crate::domain::journal::{Baseline, Began};
 use crate::domain::name::ReleaseId;
@@ -27,6 +29,8 @@ struct Prepared {
     plan: Plan,
     loss: Loss,
     baseline: Option<Baseline>,
+    /// For a state that is read from the past: everything written since then leaves production.
+    since: Option<DateTime<Utc>>,
 }
 
 /// Runs the verb.
@@ -96,19 +100,26 @@ async fn prepare(site: &Site, view: View, wish: &Wish) -> Outcome<Prepared> {
             site,
         ));
     }
-    let target = resolve(wish, &view.history, live).map_err(|no_target| {
-        let failure = Failure::usage(no_target.to_string());
-        untouched(failure.next(format!("targets: {}", targets(&view, live))), &view, site)
-    })?;
-    let plan = view.plan(site, |ground| planner::rollback(ground, target))?;
+    let asked = past::asked(site, &view, wish, standing.release).await?;
+    let plan = if let Some(asked) = &asked {
+        view.plan(site, |ground| planner::recall(ground, None, &asked.past))?
+    } else {
+        let target = resolve(wish, &view.history, live).map_err(|no_target| {
+            let failure = Failure::usage(no_target.to_string());
+            untouched(failure.next(format!("targets: {}", targets(&view, live))), &view, site)
+        })?;
+        view.plan(site, |ground| planner::rollback(ground, target))?
+    };
     let (mut baseline, mut loss) = (None, Loss::default());
-    if !standing.damaged {
+    if asked.is_some() {
+        baseline = Some(site.warehouse.baseline().await?);
+    } else if !standing.damaged {
         if plan.displaces.is_some() {
             baseline = Some(site.warehouse.baseline().await?);
         }
         loss = lost(site, &view, &plan).await?;
     }
-    Ok(Prepared { view, plan, loss, baseline })
+    Ok(Prepared { view, plan, loss, baseline, since: asked.map(|asked| asked.at) })
 }
 
 /// The releases whose content is kept, newest first.
@@ -151,7 +162,13 @@ async fn lost(site: &Site, view: &View, plan: &Plan) -> Outcome<Loss> {
 }
 
 fn refuse_loss(site: &Site, prepared: &Prepared) -> Outcome<()> {
-    if site.config.allow_loss || !prepared.loss.is_irreplaceable() {
+    if site.config.allow_loss {
+        return Ok(());
+    }
+    if let Some(since) = prepared.since {
+        return Err(past::refused(site, &prepared.view, &prepared.plan, since));
+    }
+    if !prepared.loss.is_irreplaceable() {
         return Ok(());
     }
     let list = |what: &str, changes: &[Change]| {
@@ -202,12 +219,15 @@ fn answer(
     prepared: Prepared,
     started: Instant,
 ) -> Answer {
-    let Prepared { view, plan, loss, .. } = prepared;
+    let Prepared { view, plan, loss, since: prepared_since, .. } = prepared;
     let undo = plan
         .displaces
         .filter(|_| word == Word::RolledBack)
         .map(|old| site.command("rollback", &format!("--to {old} --reason TEXT")));
     let mut notes = Vec::new();
+    if let Some(since) = prepared_since {
+        notes.push(format!("{} is production as it was at {}", plan.release, moment(since)));
+    }
     if word == Word::Planned && view.history.open.is_some() {
         notes.push("an interrupted run is recovered first; what it left may move".to_owned());
     }

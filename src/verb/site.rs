@@ -1,6 +1,10 @@
 //! The site: everything a verb works with, put together from the configuration. The only place
 //! that knows which adapters there are.
 
+mod duckdb;
+mod postgres;
+mod snowflake;
+
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,10 +16,8 @@ use crate::adapter::checkout::{self, Checkout};
 use crate::adapter::dbt::DbtProject;
 use crate::adapter::dbt::commands::{check_commands, split_command};
 use crate::adapter::dbt::jinja::Env;
-use crate::adapter::dbt::locate::{self, Located};
-use crate::adapter::duckdb::{self, DuckDb, FileLedger};
+use crate::adapter::dbt::locate;
 use crate::config::Config;
-use crate::config::file::Isolation;
 use crate::domain::journal::Actor;
 use crate::domain::name::RunId;
 use crate::engine::{Engine, Rules, Tale};
@@ -94,34 +96,31 @@ impl Site {
             commands.clone(),
         )?;
         let located = project.located();
-        refuse_other_warehouses(&config, located)?;
         let described = format!(
             "{} (profile {}, target {})",
             located.project_dir.display(),
             located.profile,
             located.target
         );
-        let path = located.text("path")?.unwrap_or_default();
         let checkout = checkout::of(&located.project_dir).await;
-        let warehouse = DuckDb::open(duckdb::Settings {
-            path,
-            cwd,
-            home: env("HOME").map(PathBuf::from),
-            python: project.python()?,
-            allow_wal: config.allow.wal,
-            query_timeout: QUERY_TIMEOUT,
-        })?;
-        let actor = actor(env.as_ref());
-        let live = &warehouse.live_file().path;
-        let ledger = FileLedger::open(live, actor.host.clone(), Rc::new(SystemClock));
+        let (actor, run) = (actor(env.as_ref()), run_id());
+        let opening = Opening {
+            config: &config,
+            project: &project,
+            actor: &actor,
+            run: &run,
+            cwd: &cwd,
+            env: &env,
+        };
+        let (warehouse, ledger) = opening.open().await?;
         Ok(Self {
             config,
-            warehouse: Box::new(warehouse),
-            ledger: Box::new(ledger),
+            warehouse,
+            ledger,
             dbt: Box::new(project),
             observer,
             actor,
-            run: run_id(),
+            run,
             halt,
             commands,
             checks,
@@ -221,22 +220,35 @@ fn settings(config: &Config) -> locate::Settings {
     }
 }
 
-fn refuse_other_warehouses(config: &Config, located: &Located) -> Outcome<()> {
-    if located.adapter != "duckdb" {
-        return Err(Failure::usage(format!(
-            "profile `{}`, target `{}` is of type `{}`, which this version of Switchback does not \
-             deploy to; allowed is duckdb",
-            located.profile, located.target, located.adapter
-        ))
-        .next("choose another target with --target"));
+/// What opens a warehouse.
+struct Opening<'a> {
+    config: &'a Config,
+    project: &'a DbtProject,
+    actor: &'a Actor,
+    run: &'a RunId,
+    cwd: &'a PathBuf,
+    env: &'a Env,
+}
+
+/// A warehouse's environment and its ledger.
+type Opened = (Box<dyn Warehouse>, Box<dyn Ledger>);
+
+impl Opening<'_> {
+    /// Opens the warehouse that the profile's target names.
+    async fn open(&self) -> Outcome<Opened> {
+        let located = self.project.located();
+        match located.adapter.as_str() {
+            "duckdb" => duckdb::open(self),
+            "postgres" => postgres::open(self),
+            "snowflake" => snowflake::open(self).await,
+            other => Err(Failure::usage(format!(
+                "profile `{}`, target `{}` is of type `{other}`, which this version of Switchback \
+                 does not deploy to; allowed are duckdb, postgres and snowflake",
+                located.profile, located.target
+            ))
+            .next("choose another target with --target")),
+        }
     }
-    if config.isolation != Isolation::Auto {
-        return Err(Failure::usage(
-            "`isolation` has a meaning on Snowflake only; on duckdb the whole file is swapped",
-        )
-        .next("remove `isolation` from switchback.yml"));
-    }
-    Ok(())
 }
 
 fn split(commands: &[String]) -> Outcome<Vec<Vec<String>>> {

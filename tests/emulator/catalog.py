@@ -170,7 +170,7 @@ class Catalog:
         self.warehouses: set[str] = {"COMPUTE_WH"}
         self.groups: list[dict] = []  # replication and failover groups
         self.shares: dict[str, dict] = {}
-        self.name_history: dict[str, list[tuple[int, datetime, Database]]] = {}
+        self.name_history: dict[tuple[str, ...], list[tuple[int, datetime, Any]]] = {}
 
     # -- looking up
     def database(self, name: str) -> Database:
@@ -229,12 +229,17 @@ class Catalog:
         for container in self.dirty.values():
             container.history.add(self.sequence, now, container.children)
         if self.dirty:
-            for name, database in self.databases.items():
-                line = self.name_history.setdefault(name, [])
-                if not line or line[-1][2] is not database:
-                    line.append((self.sequence, now, database))
+            for database in self.databases.values():
+                self._remember((database.name,), database, now)
+                for schema in database.children.values():
+                    self._remember((database.name, schema.name), schema, now)
         self.dirty.clear()
         return self.sequence
+
+    def _remember(self, name: tuple[str, ...], container: Container, now: datetime) -> None:
+        line = self.name_history.setdefault(name, [])
+        if not line or line[-1][2] is not container:
+            line.append((self.sequence, now, container))
 
 
 def shown_one(name: str) -> str:

@@ -67,6 +67,8 @@ def clone_container(
         for role, identity in source.roles.items():
             made.roles[role] = ids[identity] = new_id()
     elif isinstance(source, Schema) and isinstance(made, Schema):
+        if point:  # D (CL): 000707 before the schema was created, and past its retention
+            timetravel.container_at(engine, source, point, source.name)
         _clone_schema(engine, session, source, made, point, flags, ids, database_level=False)
     _remap(made, ids)
     # D (OC/AC): the container's own grants are not copied, the children's are, future grants are.

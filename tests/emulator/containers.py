@@ -62,9 +62,7 @@ def _create(engine: Engine, session: Session, r: Reader, kind: str, replace: boo
     if r.accept("CLONE"):
         source_parts = r.name()
         point = timetravel.from_reader(engine, session, r)
-        source = find(engine, session, kind, source_parts)
-        if kind == "DATABASE" and point is not None:
-            source = timetravel.source_database(engine, source_parts[0], point)
+        source = timetravel.source_of(engine, find(engine, session, kind, source_parts), point)
         engine.require(session, "USAGE", source)
     share = None
     if r.accept("FROM SHARE"):

@@ -14,6 +14,7 @@ deny           ``privilege``, and optionally ``role`` and ``object`` (DB.SCHEMA.
 enforce        ``on``: check privileges by the grants for every role but ACCOUNTADMIN
 clock          ``advance`` seconds, so that retention runs out
 switch         ``name``, ``value``: see --list-switches
+switches       answers every switch with its values, the default first
 expire         every session (or ``session``, an id) answers 390112 until it is renewed
 watch          after every statement, also inside blocks, run each of ``sql``, and ask every
                table and view of each of ``databases``; GET /emulator/watch has the answers
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import SnowflakeError, session_expired
 from .session import Running, Session
+from .switches import SWITCHES
 from .tokens import dotted
 
 if TYPE_CHECKING:
@@ -238,6 +240,9 @@ class Control:
 
     def op_switch(self, name: str, value: str) -> None:
         self.engine.switches.set(name, value)
+
+    def op_switches(self) -> dict:
+        return {"switches": [{"name": s.name, "values": s.values, "fact": s.fact} for s in SWITCHES]}
 
     def op_expire(self, session: int | None = None) -> None:
         for one in self.sessions.values():

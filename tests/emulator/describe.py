@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .catalog import Database
 from .containers import find
 from .session import Result, Session, table
-from .tokens import Reader, quote, shown
+from .tokens import Reader, literal, quote, shown
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -88,7 +88,11 @@ def get_ddl(engine: Engine, session: Session, kind: str, name: str, qualified: b
     while not body.sees("AS"):
         body.group() if body.sees("(") else body.next()
     body.next()
-    columns = ",\n\t".join(quote(c.name) if c.name != c.name.upper() else shown(c.name) for c in obj.columns)
+    columns = ",\n\t".join(
+        (quote(c.name) if c.name != c.name.upper() else shown(c.name))
+        + (f" COMMENT {literal(c.comment)}" if c.comment else "")
+        for c in obj.columns
+    )
     comment = f" COMMENT='{obj.comment}'" if obj.comment else ""
     tags = f" WITH TAG ({', '.join(f'{n}={chr(39)}{v}{chr(39)}' for n, v in obj.tags)})" if obj.tags else ""
     return f"create or replace {'secure ' if obj.secure else ''}{'materialized ' if obj.kind != 'VIEW' else ''}view {created}(\n\t{columns}\n){tags}{comment} as {body.rest()};"

@@ -72,8 +72,14 @@ def replace_calls(root: exp.Expr, engine: Engine, session: Session, scope: Any) 
             elif name == "SYSTEM$GET_TAG":
                 node.replace(as_literal(_tag(engine, session, *arguments)))
             else:
-                engine.wait(session, float(arguments[0]))
-                node.replace(as_literal(f"waited {arguments[0]} seconds"))
+                # D (/sql-reference/functions/system_wait): an amount and a unit, SECONDS unless told.
+                unit = arguments[1].lower() if len(arguments) > 1 else "seconds"
+                engine.wait(session, float(arguments[0]) * _UNITS[unit])
+                node.replace(as_literal(f"waited {arguments[0]} {unit}"))
+        elif name == "IS_ROLE_IN_SESSION":
+            # D (/sql-reference/functions/is_role_in_session): in the hierarchy of the active roles.
+            held = engine.grants.roles_of(session.role)
+            node.replace(as_literal(node.expressions[0].name.upper() in held))
         elif isinstance(node, exp.HashAgg) or name == "HASH_AGG":
             _hash_agg(node)
         elif name in ("TO_VARCHAR", "TO_CHAR") and node.args.get("format") is not None:
@@ -81,6 +87,8 @@ def replace_calls(root: exp.Expr, engine: Engine, session: Session, scope: Any) 
         elif isinstance(node, exp.ConvertTimezone):
             _convert_timezone(node)
 
+
+_UNITS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1, "milliseconds": 1e-3, "microseconds": 1e-6}
 
 SIMPLE = {
     "CURRENT_USER": lambda e, s: s.user,

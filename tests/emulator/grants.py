@@ -251,7 +251,10 @@ class Grants:
 
     def forget(self, kind: str, name: Any) -> None:
         kind = kind.replace(" ", "_")
-        self.list = {k: g for k, g in self.list.items() if not (g.to_kind == kind and g.to == name)}
+        ends = [(kind, name)]
+        self.list = {
+            k: g for k, g in self.list.items() if (g.to_kind, g.to) not in ends and (g.on_kind, g.on_id) not in ends
+        }
 
     def _add(self, grant: Grant) -> None:
         self.list[grant.key] = grant

@@ -144,6 +144,7 @@ def account_level(engine: Engine, session: Session, r: Reader, verb: str) -> Res
         return status()
     name = parts[-1]
     if verb == "CREATE":
+        engine.require(session, f"CREATE {kind}", "ACCOUNT")
         if name in names:
             if lenient:
                 return status(f"{shown(name)} already exists, statement succeeded.")
@@ -163,8 +164,21 @@ def account_level(engine: Engine, session: Session, r: Reader, verb: str) -> Res
         else:
             del names[name]
         engine.grants.forget(kind, name)
+        if kind == "ROLE":
+            _inherit(engine, name, session.role)
         return status(f"{shown(name)} successfully dropped.")
     return status()
+
+
+def _inherit(engine: Engine, gone: str, heir: str) -> None:
+    """D (/sql-reference/sql/drop-role): what a dropped role owned goes to the role that drops it."""
+    for database in engine.catalog.databases.values():
+        for container in (database, *database.children.values()):
+            container.owner = heir if container.owner == gone else container.owner
+        for schema in database.children.values():
+            for name, obj in schema.objects():
+                if obj.owner == gone:
+                    engine.catalog.put(schema, name, replace(obj, owner=heir))
 
 
 def _database_role(engine: Engine, session: Session, verb: str, parts: tuple[str, ...], lenient: bool) -> Result:

@@ -113,15 +113,15 @@ def container_at(engine: Engine, container: Container, point: Point, name: str) 
     return state
 
 
-def source_database(engine: Engine, name: str, point: Point | None) -> Database:
-    """The database whose history counts: the object under this name now, by default."""
-    database = engine.catalog.database(name)
+def source_of(engine: Engine, now: Container, point: Point | None) -> Container:
+    """The container whose history counts: the object under this name now, by default."""
     if point is None or engine.switches["time-travel-follows"] == "object":
-        return database
+        return now
+    name = (now.database.name, now.name) if isinstance(now, Schema) else (now.name,)
     line = engine.catalog.name_history.get(name, [])
-    held = [d for (sequence, when, d) in line if (sequence <= point.sequence if point.sequence else when <= point.when)]
+    held = [c for (sequence, when, c) in line if (sequence <= point.sequence if point.sequence else when <= point.when)]
     if not held:
-        raise no_history("DATABASE", name)
+        raise no_history(now.kind, now.name)
     return held[-1]
 
 

@@ -42,6 +42,12 @@ impl Located {
         self.project_file.project(&self.renderer, self.target_path.as_deref())
     }
 
+    /// Whether the project's `quoting` has `what` quoted; `None` where it does not say.
+    #[must_use]
+    pub fn quotes(&self, what: &str) -> Option<bool> {
+        self.project_file.quotes(what)
+    }
+
     /// The rendered text of a key of the chosen output; `None` if it is not there or empty. A
     /// mapping or a list is a usage failure.
     pub fn text(&self, key: &str) -> Outcome<Option<String>> {

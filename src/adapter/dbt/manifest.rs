@@ -131,6 +131,8 @@ struct Config<'a> {
     store_failures: Option<bool>,
     #[serde(borrow, default)]
     store_failures_as: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    grants: Option<&'a RawValue>,
 }
 
 /// A macro.
@@ -187,6 +189,9 @@ impl Raw<'_> {
                 file: self.file(raw, reading),
                 placed_by: placed_by.clone(),
             };
+            if raw.config.grants.is_some_and(|grants| !matches!(grants.get(), "null" | "{}")) {
+                manifest.granted.insert(id.to_string());
+            }
             manifest.nodes.insert(id.to_string(), node);
         }
         manifest

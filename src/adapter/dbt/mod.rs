@@ -16,6 +16,7 @@ pub mod locate;
 pub mod located;
 pub mod manifest;
 pub mod mapped;
+mod overlay;
 pub mod project_file;
 pub mod requirement;
 pub mod results;
@@ -69,6 +70,8 @@ pub struct DbtProject {
     prepared: Cell<bool>,
     /// Whether this run has parsed the project as production.
     parsed: Cell<bool>,
+    /// The overlay that stands in the workspace: for which redirect, and its project's folder.
+    overlay: RefCell<Option<(Redirect, PathBuf)>>,
     /// The build slot, which `{slot}` under `redirect` stands for; known once dbt is to run on it.
     slot: RefCell<String>,
 }
@@ -102,6 +105,7 @@ impl DbtProject {
             workspace: OnceCell::new(),
             prepared: Cell::new(false),
             parsed: Cell::new(false),
+            overlay: RefCell::new(None),
             slot: RefCell::new(String::new()),
         })
     }
@@ -147,12 +151,20 @@ impl DbtProject {
             Side::Production => words.to_vec(),
         };
         command.args(&words);
-        command.arg("--project-dir").arg(&self.located.project_dir);
+        let prepares = matches!(subcommand(&words), Some("deps" | "clean" | "debug" | "init"));
+        let overlay = self.overlay.borrow();
+        let overlay = overlay.as_ref().filter(|_| side == Side::Build && !prepares);
+        let project_dir = overlay.map_or(&self.located.project_dir, |(_, dir)| dir);
+        command.arg("--project-dir").arg(project_dir);
+        if overlay.is_some() && !self.names_log_path(&words) {
+            // dbt's own default, which would lie in the overlay.
+            command.env("DBT_LOG_PATH", &self.located.project()?.log_path);
+        }
         command.arg("--profiles-dir").arg(workspace.profiles(side));
         command.args(["--profile", &self.located.profile]);
         command.args(["--target", &self.located.target]);
         // These have no such option, or (`clean`) would clean what it names.
-        if !matches!(subcommand(&words), Some("deps" | "clean" | "debug" | "init")) {
+        if !prepares {
             command.arg("--target-path").arg(workspace.target(side));
         }
         for name in ["DBT_PARTIAL_PARSE_FILE_PATH", "DBT_ENGINE_PARTIAL_PARSE_FILE_PATH"] {
@@ -162,8 +174,15 @@ impl DbtProject {
         command.env_remove("DBT_ENGINE_WRITE_JSON").env("DBT_WRITE_JSON", "true");
         // Into a pipe Python would hold back what user code prints.
         command.env("PYTHONUNBUFFERED", "1");
-        if side == Side::Build {
-            command.envs(self.with_slot(&self.settings.redirect_env));
+        match side {
+            Side::Build => drop(command.envs(self.with_slot(&self.settings.redirect_env))),
+            // Production is only parsed and checked; where the profile cannot say so, libpq can.
+            Side::Production if self.located.adapter == "postgres" => {
+                let given = (self.env)("PGOPTIONS").unwrap_or_default();
+                let options = format!("{given} -c default_transaction_read_only=on");
+                command.env("PGOPTIONS", options.trim());
+            }
+            Side::Production => {}
         }
         Ok(command)
     }
@@ -188,6 +207,32 @@ impl DbtProject {
                 self.quietly(words, Side::Production, halt.clone()).await?;
             }
             self.prepared.set(true);
+        }
+        Ok(())
+    }
+
+    /// Whether the user says where dbt's log goes.
+    fn names_log_path(&self, words: &[String]) -> bool {
+        let named = |word: &String| word == "--log-path" || word.starts_with("--log-path=");
+        let set = |name| (self.env)(name).is_some_and(|value| !value.is_empty());
+        words.iter().any(named) || ["DBT_ENGINE_LOG_PATH", "DBT_LOG_PATH"].into_iter().any(set)
+    }
+
+    /// Makes the overlay that a redirect asks for, unless it stands. What was parsed without it, or
+    /// in another, is not to be used again.
+    fn overlay(&self, redirect: &Redirect) -> Outcome<()> {
+        let wanted = redirect.overlay.as_ref();
+        let stands = self.overlay.borrow().as_ref().map(|(made, _)| made == redirect);
+        if stands == wanted.map(|_| true) {
+            return Ok(());
+        }
+        self.overlay.replace(None);
+        let workspace = self.workspace()?;
+        workspace.forget_parse(Side::Build)?;
+        if let Some(wanted) = wanted {
+            let place = workspace.overlay()?;
+            let dir = overlay::make(&self.located, redirect, wanted, &place)?;
+            self.overlay.replace(Some((redirect.clone(), dir)));
         }
         Ok(())
     }
@@ -222,19 +267,24 @@ impl ports::Dbt for DbtProject {
         self.slot.replace(redirect.value.clone());
         let dbt = self.checked().await?;
         let workspace = self.workspace()?;
-        if !self.parsed.get() {
+        // An overlay was made from a parse as production, which is as good as new.
+        let parsed = self.parsed.get();
+        if !parsed {
             self.prepare(halt.clone()).await?;
         }
         workspace.clear(Side::Build)?;
         workspace.write_profile(Side::Build, &spliced, &self.located)?;
-        let production = async {
-            if self.parsed.get() {
-                return Ok(());
-            }
-            self.quietly(&parse, Side::Production, halt.clone()).await
-        };
-        tokio::try_join!(production, self.quietly(&parse, Side::Build, halt.clone()))?;
-        self.parsed.set(true);
+        self.overlay.replace(None); // The project may have changed since it was made.
+        self.overlay(redirect)?;
+        if parsed {
+            self.quietly(&parse, Side::Build, halt).await?;
+        } else {
+            tokio::try_join!(
+                self.quietly(&parse, Side::Production, halt.clone()),
+                self.quietly(&parse, Side::Build, halt),
+            )?;
+            self.parsed.set(true);
+        }
         self.read_survey(redirect, &dbt.reported)
     }
 
@@ -256,6 +306,7 @@ impl ports::Dbt for DbtProject {
         let (work, profile) = match site {
             Site::Build(redirect) => {
                 self.slot.replace(redirect.value.clone());
+                self.overlay(redirect)?;
                 (Side::Build, workspace::redirected(&self.located, redirect)?)
             }
             Site::LiveReadOnly => (Side::Production, workspace::read_only(&self.located)?),

@@ -28,7 +28,9 @@ struct Keys {
     profile: Option<Value>,
     target_path: Option<Value>,
     packages_install_path: Option<Value>,
+    log_path: Option<Value>,
     require_dbt_version: Option<Value>,
+    quoting: Option<Value>,
 }
 
 /// What only a run of dbt needs to know of the project.
@@ -42,9 +44,18 @@ pub struct Project {
     pub target_path: PathBuf,
     /// Where `dbt deps` puts packages, absolute.
     pub packages_path: PathBuf,
+    /// Where dbt would write its log, absolute; dbt does not render this key.
+    pub log_path: PathBuf,
 }
 
 impl ProjectFile {
+    /// Whether the project's `quoting` has `what` (`database`, `schema`, `identifier`) quoted; `None`
+    /// where it does not say.
+    #[must_use]
+    pub fn quotes(&self, what: &str) -> Option<bool> {
+        self.keys.as_ref().ok()?.quoting.as_ref()?.get(what)?.as_bool()
+    }
+
     /// Reads the file; whether that went well matters only to who asks it for something.
     #[must_use]
     pub fn read(path: PathBuf) -> Self {
@@ -98,6 +109,8 @@ impl ProjectFile {
                 keys.packages_install_path.as_ref(),
                 "dbt_packages",
             )?,
+            log_path: dir
+                .join(self.text("log-path", keys.log_path.as_ref())?.unwrap_or("logs".into())),
         })
     }
 

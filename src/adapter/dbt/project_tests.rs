@@ -20,6 +20,7 @@ while [ $# -gt 0 ]; do
     --profiles-dir) profiles=$2 ;;
     --target-path) target=$2 ;;
     --vars) vars=$2 ;;
+    --project-dir) echo "$2/" >> "$(dirname "$0")/dirs" ;;
   esac
   shift
 done
@@ -146,6 +147,30 @@ async fn both_parses_are_read_and_only_the_build_is_redirected() {
     assert!(calls.contains("parse vars={\"n\":1,\"where\":\"build\"} env=yes\n"), "{calls}");
     assert!(matches!(fixture.run(&commands).await, DbtEnd::Succeeded(_)));
     assert_eq!(fixture.calls().matches("deps").count(), 1, "deps has run");
+}
+
+#[tokio::test]
+async fn an_overlay_uses_the_parse_of_production_that_it_was_made_from() {
+    let fixture = fixture(&["build"], LONG);
+    let plain = fixture.project.survey(&redirect(), fixture.halt.clone()).await.unwrap();
+    assert_eq!(fixture.calls().matches("parse").count(), 2);
+    let overlay =
+        ports::Overlay { schemas: [("a".into(), "b".into())].into(), ..ports::Overlay::default() };
+    let overlaid = Redirect { overlay: Some(overlay), ..redirect() };
+    let survey = fixture.project.survey(&overlaid, fixture.halt.clone()).await.unwrap();
+    assert_eq!(fixture.calls().matches("parse").count(), 3);
+    assert_eq!((plain.production, plain.fingerprint), (survey.production, survey.fingerprint));
+    let (commands, site) = (split(&["build", "deps"]), Site::Build(overlaid));
+    fixture.project.run(&commands, &site, fixture.halt.clone()).await.unwrap();
+    let dirs = std::fs::read_to_string(fixture.dir.path().join("dirs")).unwrap();
+    let copy = |line: &&str| line.contains("/build/project/");
+    // Two plain parses, one in the copy; packages are installed in the project itself.
+    let dirs: Vec<bool> = dirs.lines().map(|line| copy(&line)).collect();
+    assert_eq!(dirs, [false, false, true, true, false]);
+    assert!(fixture.dir.path().join("target/manifest.json").exists());
+    // A plain survey parses both again.
+    fixture.project.survey(&redirect(), fixture.halt.clone()).await.unwrap();
+    assert_eq!(fixture.calls().matches("parse").count(), 5);
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@ pub enum Shape {
     Scalar,
     /// An alias.
     Alias,
-    /// A list; nobody looks inside.
-    Sequence,
+    /// A list.
+    Sequence(Vec<Tree>),
     /// A mapping.
     Mapping(Vec<Entry>),
 }
@@ -92,13 +92,14 @@ impl<'a> Builder<'a> {
             }
             Event::Alias(_) => Ok((None, Tree { at, shape: Shape::Alias })),
             Event::SequenceStart(..) => {
+                let mut items = Vec::new();
                 loop {
                     match self.next()? {
                         (Event::SequenceEnd, _) => break,
-                        (event, span) => self.node(&event, span, at.start)?,
-                    };
+                        (event, span) => items.push(self.node(&event, span, at.start)?.1),
+                    }
                 }
-                Ok((None, Tree { at, shape: Shape::Sequence }))
+                Ok((None, Tree { at, shape: Shape::Sequence(items) }))
             }
             Event::MappingStart(..) => {
                 let mut entries = Vec::new();

@@ -150,7 +150,7 @@ impl Editor<'_> {
                 Ok(self.replace(node, with))
             }
             Shape::Scalar => Ok(self.replace(node, json(wanted)?)),
-            Shape::Sequence => Err(format!("`{key}` is looked for in a list")),
+            Shape::Sequence(_) => Err(format!("`{key}` is looked for in a list")),
         }
     }
 

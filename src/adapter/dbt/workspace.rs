@@ -62,11 +62,30 @@ impl Workspace {
 
     /// Empties a side's target path: a parse must begin from nothing.
     pub fn clear(&self, side: Side) -> Outcome<()> {
-        let target = self.target(side);
-        if target.exists() {
-            fs::remove_dir_all(&target).context("an old parse cannot be removed")?;
-        }
+        removed(&self.target(side)).context("an old parse cannot be removed")?;
         Ok(())
+    }
+
+    /// Makes dbt parse a side from nothing; its artifacts stay.
+    pub fn forget_parse(&self, side: Side) -> Outcome<()> {
+        match fs::remove_file(self.target(side).join("partial_parse.msgpack")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(anyhow::Error::from(error).context("an old parse cannot be removed").into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a side has been parsed.
+    pub fn is_parsed(&self, side: Side) -> bool {
+        self.target(side).join("manifest.json").exists()
+    }
+
+    /// A folder, not made yet, for an overlay of the project.
+    pub fn overlay(&self) -> Outcome<PathBuf> {
+        let dir = self.side(Side::Build).join("project");
+        removed(&dir).context("an old overlay cannot be removed")?;
+        Ok(dir)
     }
 
     /// Writes a side's profile.
@@ -83,6 +102,11 @@ impl Workspace {
         let _ = fs::copy(user.join(".user.yml"), dir.join(".user.yml"));
         Ok(())
     }
+}
+
+/// Removes a folder, links in it unfollowed, if it is there.
+fn removed(dir: &Path) -> std::io::Result<()> {
+    if dir.exists() { fs::remove_dir_all(dir) } else { Ok(()) }
 }
 
 /// The profile under which dbt writes to the build.

@@ -55,12 +55,13 @@ impl DuckDb {
             Effect::MoveSlot { from, to } => self.move_slot(from, to, fence).await,
             Effect::RemoveSlot { slot, release } => self.remove_slot(slot, *release, fence).await,
             Effect::Inspect { .. } => Ok(()),
-            Effect::Dbt { .. } | Effect::Relink { .. } | Effect::Carry { .. } => {
-                Err(PortError::Refused(Failure::new(
-                    Kind::Unexpected,
-                    format!("this is not the warehouse's to do: {effect}"),
-                )))
-            }
+            Effect::Dbt { .. }
+            | Effect::Require { .. }
+            | Effect::Relink { .. }
+            | Effect::Carry { .. } => Err(PortError::Refused(Failure::new(
+                Kind::Unexpected,
+                format!("this is not the warehouse's to do: {effect}"),
+            ))),
         }
     }
 

@@ -51,7 +51,8 @@ impl Connector {
             .keepalives(true)
             .keepalives_idle(settings.keepalives_idle.unwrap_or(Duration::from_secs(60)))
             .keepalives_interval(Duration::from_secs(10))
-            .keepalives_retries(6);
+            .keepalives_retries(6)
+            .tcp_user_timeout(Duration::from_secs(120));
         if !settings.password.expose().is_empty() {
             config.password(settings.password.expose());
         }
@@ -135,6 +136,9 @@ fn setup(role: Option<&str>) -> String {
          SET statement_timeout TO 0;\n\
          SET idle_in_transaction_session_timeout TO 0;\n\
          SET lock_timeout TO {lock};\n\
+         SET tcp_keepalives_idle TO 60;\n\
+         SET tcp_keepalives_interval TO 10;\n\
+         SET tcp_keepalives_count TO 6;\n\
          SET default_transaction_isolation TO 'read committed';\n\
          SET default_transaction_read_only TO off;\n\
          SET synchronous_commit TO on;\n\

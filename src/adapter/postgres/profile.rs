@@ -94,7 +94,7 @@ impl Settings {
             schema: required(field("schema")?, "schema")?,
             role: field("role")?.filter(|role| !role.is_empty()),
             search_path: field("search_path")?.filter(|path| !path.trim().is_empty()),
-            ssl_mode: ssl_mode(field("sslmode")?.or_else(|| variable("PGSSLMODE")))?,
+            ssl_mode: ssl_mode(field("sslmode")?.or_else(|| variable("PGSSLMODE")).as_deref())?,
             ssl_cert: file("sslcert", "PGSSLCERT", "postgresql.crt")?,
             ssl_key: file("sslkey", "PGSSLKEY", "postgresql.key")?,
             ssl_root_cert: file("sslrootcert", "PGSSLROOTCERT", "root.crt")?,
@@ -132,8 +132,8 @@ fn number<T: std::str::FromStr>(field: Field<'_>, key: &str) -> Outcome<Option<T
         .map_err(|_| Failure::usage(format!("`{key}` of the dbt target is `{text}`, not a number")))
 }
 
-fn ssl_mode(text: Option<String>) -> Outcome<SslMode> {
-    Ok(match text.as_deref().map(str::trim) {
+fn ssl_mode(text: Option<&str>) -> Outcome<SslMode> {
+    Ok(match text.map(str::trim) {
         None | Some("" | "prefer" | "allow") => SslMode::Prefer,
         Some("disable") => SslMode::Disable,
         Some("require") => SslMode::Require,

@@ -30,7 +30,9 @@ fn push(out: &mut String, piece: &str) {
         out.push_str(piece);
         return;
     };
-    if (goes_on(before) && goes_on(after)) || (before == '"' && after == '"') {
+    let grows = goes_on(before) && goes_on(after);
+    // `-` before a comment, left over from `-"DB"-- …`, would begin that comment itself.
+    if grows || matches!((before, after), ('"', '"') | ('-', '-') | ('/', '/' | '*')) {
         out.push(' ');
     }
     out.push_str(piece);

@@ -19,7 +19,7 @@ pub const LONGEST: usize = 255;
 
 /// A text that is no identifier, in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadName(String);
+pub struct BadName(pub String);
 
 impl fmt::Display for BadName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

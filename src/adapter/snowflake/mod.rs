@@ -9,19 +9,42 @@
 //! view whose text cannot be told is refused, never guessed; a statement that changes something is
 //! sent once. May import `config`, `domain`, `failure`, `ports` and the shared `adapter::sql`.
 
+mod carry;
+mod choice;
 mod connect;
+mod contents;
 pub mod doubt;
 mod edit;
+mod fence;
 pub mod grants;
 pub mod ident;
 mod key;
+mod ledger;
+mod look;
 mod mention;
+mod past;
+mod perform;
+mod pinned;
+mod place;
+pub mod probe;
 pub mod profile;
 pub mod relink;
+mod relinking;
+mod render;
 pub mod replay;
 mod rows;
 mod scan;
 pub mod session;
+mod stamp;
+#[cfg(test)]
+mod testing;
 pub mod tokens;
+mod unit;
 pub mod view;
+mod warehouse;
 mod words;
+
+pub use carry::Policy;
+pub use choice::{Opening, open};
+pub use pinned::PinnedLedger;
+pub use warehouse::{Settings, Snowflake};

@@ -259,11 +259,33 @@ impl Work<'_> {
         }
         let is_sequence = name.values[object] == "NEXTVAL";
         let known = self.is_table(&name.values[..object]);
-        match (known || is_sequence, shadowed) {
+        match (known || is_sequence, shadowed || self.would_be_shadowed(name, head)) {
             (true, false) => Verdict::Rewrite,
             (_, true) => Verdict::Doubt(Why::Shadowed),
             (false, false) => Verdict::Doubt(Why::Ambiguous),
         }
+    }
+
+    /// Whether what is left of a column's or sequence's qualifier begins like something else of
+    /// this query: then `s.t.a` would be a path into the column `t` of an alias `s`.
+    fn would_be_shadowed(&self, name: &Name, head: Head) -> bool {
+        let object = &name.values[..head.parts()];
+        let first = match self.rewrite {
+            Rewrite::DropDatabase(_) => &object[1],
+            Rewrite::DropSchema(_) => &object[object.len() - 1],
+            Rewrite::ReplaceSchema(..) => return false,
+        };
+        // With its schema dropped, the table itself is called so.
+        let is_itself = |values: &[String]| {
+            matches!(self.rewrite, Rewrite::DropSchema(_))
+                && (values.ends_with(object) || object.ends_with(values))
+                && values.len() > 1
+        };
+        self.scan.names.iter().any(|other| match other.values.as_slice() {
+            [only] => only == first,
+            [.., last] => other.place == Place::Table && last == first && !is_itself(&other.values),
+            [] => false,
+        })
     }
 
     /// Whether the query names this table, its database perhaps left out here and not there.

@@ -176,6 +176,31 @@ fn what_cannot_be_told_is_a_doubt() {
 }
 
 #[test]
+fn what_is_left_of_a_columns_qualifier_must_not_mean_an_alias() {
+    // `s.t.a` would be a path into the column t of the alias s.
+    doubts("select prod.s.t.a from prod.s.t, x as s", &Why::Shadowed);
+    doubts("select prod.s.q.nextval from x s", &Why::Shadowed);
+    doubts("with s as (select 1 t) select prod.s.t.a from prod.s.t, s", &Why::Shadowed);
+    let drop = Rewrite::DropSchema(schema("prod.s"));
+    for query in [
+        "select prod.s.t.a from prod.s.t, x.y.z as t",
+        "select s.t.a from s.t, x.y.z t",
+        "select prod.s.t.a from prod.s.t, x.y.t",
+    ] {
+        let relinked = rewrite(query, &drop);
+        assert_eq!(relinked.doubts[0].why, Why::Shadowed, "{query} became {}", relinked.text);
+    }
+    let relinked = rewrite("select prod.s.t.a, t.b from prod.s.t", &drop);
+    assert_eq!(relinked.faithful().unwrap(), "select t.a, t.b from t");
+}
+
+#[test]
+fn what_is_left_beside_an_operator_begins_no_comment() {
+    changes("select 1 -prod-- x\n.s.f(2)", "select 1 - -- x\ns.f(2)");
+    changes("select 1 /prod/* x */.s.f(2)", "select 1 / /* x */s.f(2)");
+}
+
+#[test]
 fn any_mention_of_a_build_in_a_text_is_a_doubt() {
     let build = database("P__BUILD_R43");
     let relinked = relink("select 'built by p__build_r43 today'", &build);
@@ -342,6 +367,7 @@ proptest! {
             Just("prod"), Just("\"PROD\""), Just("."), Just("s"), Just("t"), Just("("), Just(")"), Just(","),
             Just("from"), Just("select"), Just("join"), Just("as"), Just("'prod.s.t x'"), Just("$$prod.s$$"),
             Just("/*prod.s.t*/"), Just(" "), Just("\n"), Just(":"), Just("@prod.s.t"), Just("1"), Just("table"),
+            Just("-"), Just("--prod\n"), Just("/"), Just("//prod\n"), Just("$"), Just("'"), Just("*"),
         ], 0..40)
     ) {
         let query: String = words.concat();

@@ -97,6 +97,22 @@ impl Sessions {
         answers.into_iter().collect()
     }
 
+    /// Reads in a session of its own that `setting` (a USE statement) has made ready; the session is
+    /// not used for anything else.
+    pub async fn read_in(&self, tag: &Tag, setting: &str, sql: &str, limit: usize) -> Answer<Rows> {
+        let _permit = self.inner.permit().await?;
+        let open = self.inner.open(tag).await?;
+        let who = &self.inner.connector.who;
+        for text in [setting, sql] {
+            match run(&open.session, text, limit).await {
+                Ok(rows) if text == sql => return Ok(rows),
+                Ok(_) => {}
+                Err(error) => return Err(PortError::Refused(words::refusal(&error, who))),
+            }
+        }
+        Ok(Rows::default())
+    }
+
     /// Sends a statement once.
     pub async fn write(&self, tag: &Tag, sql: &str) -> Answer<Rows> {
         Arc::clone(&self.inner).write(tag, sql).await

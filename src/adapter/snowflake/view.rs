@@ -32,8 +32,9 @@ pub struct View {
     pub columns: Option<Range<usize>>,
     /// Everything between the column list and AS; empty if nothing.
     pub properties: Range<usize>,
-    /// Whether the properties say COPY GRANTS.
-    pub copy_grants: bool,
+    /// Where COPY GRANTS belongs: behind policies and tags, before a comment; `None` if the
+    /// properties say it themselves.
+    pub copy_grants: Option<usize>,
     /// The query, comments around it included.
     pub query: Range<usize>,
 }
@@ -61,10 +62,14 @@ pub fn recreate(ddl: &str, place: &ObjectPath, how: &Rewrite) -> Result<Recreate
     // A line each: a comment at the end of one must not swallow the next.
     let mut lines = vec![head.as_str()];
     lines.extend(view.columns.map(|columns| &ddl[columns]));
-    if !view.copy_grants {
-        lines.push("COPY GRANTS");
+    match view.copy_grants {
+        None => lines.push(&ddl[view.properties]),
+        Some(at) => lines.extend([
+            ddl[view.properties.start..at].trim_end(),
+            "COPY GRANTS",
+            &ddl[at..view.properties.end],
+        ]),
     }
-    lines.push(&ddl[view.properties]);
     lines.extend(["AS", &relinked.text]);
     lines.retain(|line| !line.is_empty());
     let statement = lines.join("\n");
@@ -200,22 +205,25 @@ impl<'a> Reader<'a> {
         Err(self.doubt(begin, Why::NotAView("a parenthesis is never closed")))
     }
 
-    /// Everything up to AS, and whether COPY GRANTS is in it.
-    fn properties(&mut self) -> Result<(Range<usize>, bool), Doubt> {
+    /// Everything up to AS, and where in it COPY GRANTS belongs.
+    fn properties(&mut self) -> Result<(Range<usize>, Option<usize>), Doubt> {
         let begin = self.token().map_or(0, |token| token.at);
-        let (mut end, mut copy_grants) = (begin, false);
+        let (mut end, mut copy_grants, mut comment) = (begin, false, None);
         while let Some(token) = self.token() {
             if token.is("AS") {
                 self.at += 1;
-                return Ok((begin..end, copy_grants));
+                let at = (!copy_grants).then_some(comment.unwrap_or(end));
+                return Ok((begin..end, at));
             }
             self.complete()?;
             if token.is_mark("(") {
                 end = self.parentheses()?.end;
                 continue;
             }
-            if token.is("COPY") && self.solid.get(self.at + 1).is_some_and(|t| t.is("GRANTS")) {
-                copy_grants = true;
+            let next = self.solid.get(self.at + 1);
+            copy_grants |= token.is("COPY") && next.is_some_and(|next| next.is("GRANTS"));
+            if token.is("COMMENT") && next.is_some_and(|next| next.is_mark("=")) {
+                comment.get_or_insert(token.at);
             }
             end = token.at + token.text.len();
             self.at += 1;

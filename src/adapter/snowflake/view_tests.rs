@@ -34,7 +34,7 @@ fn what_dbt_created_is_created_again_with_relative_names() {
 fn columns_properties_policies_and_tags_are_restated() {
     let ddl = "create or replace secure recursive view DB.S.V(\n\tID COMMENT 'as (', -- the key\n\t\"e mail\" WITH MASKING POLICY GOV.P.MASK USING (\"e mail\", ID) WITH TAG (GOV.T.PII='x', GOV.T.Q='as')\n) change_tracking=true comment='select as' with row access policy PROD__BUILD_R2.S.RAP on (ID)\n with tag (GOV.T.A='1') as select 1, prod__build_r2.s.f(2);";
     let view = parse(ddl).unwrap();
-    assert!(view.secure && view.recursive && !view.copy_grants);
+    assert!(view.secure && view.recursive && view.copy_grants.is_some());
     assert_eq!(&ddl[view.name.clone()], "DB.S.V");
     assert!(ddl[view.columns.clone().unwrap()].ends_with("GOV.T.Q='as')\n)"));
     assert!(ddl[view.properties.clone()].starts_with("change_tracking=true"));
@@ -52,6 +52,20 @@ fn copy_grants_is_said_once() {
     let ddl = "create view a.b.c (x) copy grants as select 1";
     assert_eq!(recreated(ddl).matches("grants").count(), 1);
     assert!(!recreated(ddl).contains("GRANTS"));
+}
+
+#[test]
+fn copy_grants_stands_where_the_documentation_has_it() {
+    let properties = "with row access policy A.B.P on (x) with tag (A.B.T='comment')";
+    let with = |comment: &str| {
+        recreated(&format!("create view a.b.c (x) {properties}{comment} as select 1"))
+    };
+    let middle = format!("(x)\n{properties}\nCOPY GRANTS\n");
+    assert!(with("").contains(&format!("{middle}AS\n")), "{}", with(""));
+    let comment = with(" comment = 'as it is'");
+    assert!(comment.contains(&format!("{middle}comment = 'as it is'\nAS\n")), "{comment}");
+    let commented = recreated("create view a.b.c (x) comment='c' change_tracking=true as select 1");
+    assert!(commented.contains("(x)\nCOPY GRANTS\ncomment='c' change_tracking=true\nAS"));
 }
 
 #[test]

@@ -176,3 +176,23 @@ def show_grants_on_an_object_lists_inherited_ones_as_switched(World):
             w.shop()
             w.sql("grant inherited select on all tables in schema PROD.S to role READER")
             assert len([r for r in w.rows("show grants on table PROD.S.T") if r["privilege"] == "SELECT"]) == number
+
+
+def what_a_dropped_role_owned_goes_to_whoever_drops_it(World):
+    with World() as w:  # D (/sql-reference/sql/drop-role)
+        w.shop()
+        w.sql(
+            "grant role READER to role ANALYST",
+            "grant ownership on table PROD.S.T to role READER",
+            "grant ownership on schema PROD.S to role READER",
+            "drop role READER",
+        )
+        assert ("OWNERSHIP", "ACCOUNTADMIN") in _held(w, "table PROD.S.T")
+        assert _held(w, "schema PROD.S") == {("OWNERSHIP", "ACCOUNTADMIN")}
+        assert w.rows("show grants to role ANALYST") == []  # all grants that name it are revoked
+
+
+def a_role_is_created_by_those_who_may(World):
+    with World() as w:  # D (/sql-reference/sql/create-role): CREATE ROLE
+        w.control(op="deny", privilege="CREATE ROLE")
+        w.refuses(3001, "create role NEWCOMER")

@@ -182,3 +182,13 @@ def like_takes_an_escaped_underscore(World):
             w.names(r"show databases like 'P\\_\\_R1'") == ["P__R1"]
             and len(w.names("show databases like 'P__R1'")) == 2
         )
+
+
+def a_views_definition_has_the_comments_of_its_columns(World):
+    with World() as w:  # D (GD)
+        w.shop()
+        w.sql("create view PROD.S.V (ID comment 'the key') comment = 'one' as select id from T")
+        ddl = w.sql("select get_ddl('view', 'PROD.S.V', true)")[0][0]
+        assert "ID COMMENT 'the key'" in ddl and "COMMENT='one' as select id from T" in ddl, ddl
+        w.sql(ddl)
+        assert w.sql("select get_ddl('view', 'PROD.S.V', true)")[0][0] == ddl

@@ -149,3 +149,31 @@ def a_replaced_table_has_no_past_of_its_own(World):
         then = _stamp(w)
         w.sql("create or replace table PROD.S.T as select 7 as id")
         w.refuses(707, f"select * from PROD.S.T at(timestamp => {then})")
+
+
+def a_schema_has_no_past_before_it_was_created(World):
+    with World() as w:  # D (CL)
+        w.sql("create database PROD")
+        then = _stamp(w)
+        w.sql("create schema PROD.S", "create table PROD.S.T as select 1 as id")
+        w.refuses(707, f"create schema PROD.X clone PROD.S at(timestamp => {then})")
+
+
+def the_past_of_a_schema_follows_the_object_or_as_switched_the_name(World):
+    for value, number in (("object", 2), ("name", 1)):  # I (2), trap 2
+        with World(time_travel_follows=value) as w:
+            w.sql("create database D")
+            for name, rows in (("A", 1), ("B", 2)):
+                w.sql(f"create schema D.{name}", f"create table D.{name}.T as select {rows} as id")
+            then = _stamp(w)
+            w.sql("alter schema D.A swap with D.B", f"create schema D.X clone D.A at(timestamp => {then})")
+            assert w.sql("select id from D.X.T") == [(number,)]
+
+
+def waiting_takes_a_unit(World):
+    import time
+
+    with World() as w:  # D (/sql-reference/functions/system_wait)
+        begun = time.monotonic()
+        assert w.sql("select system$wait(20, 'MILLISECONDS')") == [("waited 20 milliseconds",)]
+        assert 0.02 <= time.monotonic() - begun < 5

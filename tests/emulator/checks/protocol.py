@@ -254,3 +254,10 @@ def a_statement_is_cancelled_by_its_query_id(World):
         while answer["code"] == "333333":
             answer = w.get(f"/queries/{answer['data']['queryId']}/result", token)
         assert answer["code"] == "000604"
+
+
+def every_switch_is_listed_with_its_values(World):
+    with World() as w:  # E
+        listed = w.control(op="switches")["switches"]
+        assert {s["name"]: s["values"][0] for s in listed} == w.engine.switches.values
+        assert all(s["fact"] and len(s["values"]) > 1 for s in listed)

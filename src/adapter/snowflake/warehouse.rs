@@ -1,0 +1,306 @@
+//! [`Snowflake`]: the containers that dbt writes as an environment.
+//!
+//! Invariants: reading creates nothing; rendering touches nothing; what is swapped (the database or
+//! its schemas) is pinned by the first release, by where its ledger is; a container is known by
+//! `created_on`.
+//!
+//! May import `domain`, `ports` and its siblings.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use async_trait::async_trait;
+
+use super::carry::Policy;
+use super::grants::Container;
+use super::perform::named;
+use super::place::{self, Target};
+use super::relink::Rewrite;
+use super::render::{Renderer, Traits};
+use super::session::{Sessions, Tag};
+use super::unit::{self, NAMING, Unit};
+use super::{choice, contents, fence, look, past};
+use crate::config::file::Isolation;
+use crate::domain::containment::{Escape, pair_up};
+use crate::domain::inventory::{Depth, Inventory, Local};
+use crate::domain::journal::Baseline;
+use crate::domain::name::{Naming, ReleaseId, RunId, SlotName};
+use crate::domain::plan::{Effect, Pair, Rung, Step};
+use crate::domain::project::{Manifest, Node, Survey};
+use crate::domain::slot::Observation;
+use crate::failure::{Failure, Outcome};
+use crate::ports::{Answer, Moment, Reach, Redirect, Rows, Under, Warehouse};
+
+/// What an environment is made from.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This run, for query tags.
+    pub run: RunId,
+    /// What the configuration says is swapped.
+    pub isolation: Isolation,
+    /// Relations (`schema.name`) that may stay as they are where they cannot be relinked.
+    pub allowed: BTreeSet<String>,
+    /// What may be left behind.
+    pub policy: Policy,
+}
+
+/// One environment of a Snowflake account.
+pub struct Snowflake {
+    pub(super) sessions: Sessions,
+    pub(super) settings: Settings,
+    pub(super) target: Target,
+    /// What is swapped; shared with the ledger, which is elsewhere for each.
+    pub(super) unit: Rc<Cell<Option<Unit>>>,
+    /// Why, where it was chosen in this run.
+    pub(super) why: RefCell<Option<String>>,
+    live: RefCell<BTreeSet<SlotName>>,
+    /// Where dbt builds what, as far as this run knows.
+    pairs: RefCell<Vec<Pair>>,
+    /// What was last seen.
+    traits: RefCell<BTreeMap<SlotName, Traits>>,
+}
+
+impl Snowflake {
+    pub(super) fn new(
+        sessions: Sessions,
+        settings: Settings,
+        target: Target,
+        unit: Rc<Cell<Option<Unit>>>,
+    ) -> Self {
+        Self {
+            sessions,
+            settings,
+            target,
+            unit,
+            why: RefCell::new(None),
+            live: RefCell::default(),
+            pairs: RefCell::default(),
+            traits: RefCell::default(),
+        }
+    }
+
+    /// What is swapped; before anything was deployed or chosen, what one would look at first.
+    pub(super) fn unit(&self) -> Unit {
+        self.unit.get().unwrap_or(match self.settings.isolation {
+            Isolation::Schema => Unit::Schema,
+            Isolation::Auto | Isolation::Database => Unit::Database,
+        })
+    }
+
+    /// The environment's name.
+    pub(super) fn environment(&self) -> String {
+        self.target.slot(self.unit()).0
+    }
+
+    pub(super) fn tag(&self, release: &str, step: &str) -> Tag {
+        Tag::new(self.settings.run.as_str(), release, step)
+    }
+
+    pub(super) fn live_slots(&self) -> BTreeSet<SlotName> {
+        let mut live = self.live.borrow().clone();
+        if live.is_empty() {
+            live.insert(self.target.slot(self.unit()));
+        }
+        live
+    }
+
+    /// Looks at everything, and remembers what it is like.
+    pub(super) async fn look(
+        &self,
+        tag: &Tag,
+    ) -> Answer<(Observation, BTreeMap<SlotName, look::Seen>)> {
+        let (unit, environment) = (self.unit(), self.environment());
+        let database = &self.target.base.database;
+        let (observation, seen) =
+            look::observe(&self.sessions, tag, unit, database, &environment).await?;
+        let traits = seen.iter().map(|(slot, one)| (slot.clone(), one.traits)).collect();
+        self.traits.replace(traits);
+        Ok((observation, seen))
+    }
+
+    /// A slot's contents under the names of `live`, comparable between containers.
+    async fn contents(&self, slot: &SlotName, live: &SlotName) -> Answer<contents::Contents> {
+        let tag = self.tag("-", "inventory");
+        let (own, live) = (named(slot)?, named(live)?);
+        let mut neutral = vec![Rewrite::DropDatabase(own.database().clone())];
+        let schema = match &live {
+            Container::Database(database) => {
+                neutral.push(Rewrite::DropDatabase(database.clone()));
+                None
+            }
+            Container::Schema(path) => {
+                neutral.clear();
+                for pair in self.pairs.borrow().iter() {
+                    if let (Ok(Container::Schema(from)), Ok(Container::Schema(to))) =
+                        (unit::container(&pair.other), unit::container(&pair.live))
+                    {
+                        neutral.push(Rewrite::ReplaceSchema(from, to.schema));
+                    }
+                }
+                Some(path.schema.as_str().to_owned())
+            }
+        };
+        contents::read(&self.sessions, &tag, &own, schema.as_deref(), &neutral).await
+    }
+}
+
+#[async_trait(?Send)]
+impl Warehouse for Snowflake {
+    fn kind(&self) -> &'static str {
+        "snowflake"
+    }
+
+    fn naming(&self) -> Naming {
+        NAMING
+    }
+
+    fn live(&self) -> Vec<SlotName> {
+        self.live_slots().into_iter().collect()
+    }
+
+    fn know(&self, slots: &BTreeSet<SlotName>) {
+        self.live.borrow_mut().extend(slots.iter().cloned());
+    }
+
+    fn stages(&self) -> bool {
+        self.unit() == Unit::Schema
+    }
+
+    async fn settle(&self, production: &Manifest) -> Outcome<()> {
+        choice::settle(self, production).await?;
+        if self.unit() == Unit::Schema {
+            let slots = place::slots(Unit::Schema, production);
+            choice::refuse_foreign(self, &slots).await?;
+            self.know(&slots);
+        }
+        Ok(())
+    }
+
+    fn ladder(
+        &self,
+        release: ReleaseId,
+        production: Option<&Manifest>,
+    ) -> Option<Vec<(Rung, Redirect)>> {
+        match (self.unit.get(), production) {
+            (Some(Unit::Database), _) => Some(self.target.ladder(Unit::Database, release, None)),
+            (Some(Unit::Schema), Some(production)) => {
+                Some(self.target.ladder(Unit::Schema, release, Some(production)))
+            }
+            _ => None,
+        }
+    }
+
+    fn stored(&self, node: &Node) -> Local {
+        match place::path(node) {
+            Ok(path) => Local {
+                schema: path.schema.schema.as_str().to_owned(),
+                identifier: path.object.as_str().to_owned(),
+            },
+            // Containment refuses what is no name.
+            Err(_) => Local { schema: String::new(), identifier: node.relation.identifier.clone() },
+        }
+    }
+
+    fn contain(
+        &self,
+        survey: &Survey,
+        _release: ReleaseId,
+        allowed_external: &BTreeSet<String>,
+    ) -> Result<Vec<Pair>, Vec<Escape>> {
+        let unit = self.unit();
+        let pairs = pair_up(survey, allowed_external, &|node| place::placed(unit, node))?;
+        self.pairs.replace(pairs.clone());
+        Ok(pairs)
+    }
+
+    async fn preflight(&self) -> Outcome<()> {
+        choice::preflight(self).await
+    }
+
+    async fn observe(&self) -> Answer<Observation> {
+        Ok(self.look(&self.tag("-", "observe")).await?.0)
+    }
+
+    fn render(&self, step: &Step) -> Vec<Effect> {
+        let environment = self.environment();
+        let traits = self.traits.borrow();
+        let lease = fence::Place {
+            schema: choice::home(self.unit(), &self.target.base.database),
+            environment: environment.clone(),
+        };
+        Renderer {
+            unit: self.unit(),
+            environment: &environment,
+            lease: &lease,
+            traits: &|slot| traits.get(slot).copied().unwrap_or_default(),
+        }
+        .effects(step)
+    }
+
+    async fn perform(&self, effects: &[Effect], under: &Under) -> Answer<Vec<String>> {
+        self.perform_all(effects, under).await
+    }
+
+    async fn baseline(&self) -> Answer<Baseline> {
+        let tag = self.tag("-", "baseline");
+        let now = self.now(&tag).await?;
+        let mut baseline = Baseline::default();
+        for slot in self.live_slots() {
+            contents::baseline(&self.contents(&slot, &slot).await?, &mut baseline);
+            baseline.marks.insert(slot, now.clone());
+        }
+        Ok(baseline)
+    }
+
+    async fn drift(&self, baseline: &Baseline) -> Answer<Vec<String>> {
+        let tag = self.tag("-", "drift");
+        let mut all = contents::Contents::new();
+        let mut since: Option<&str> = None;
+        for (slot, mark) in &baseline.marks {
+            all.extend(self.contents(slot, slot).await?);
+            since = Some(since.map_or(mark.as_str(), |known| known.min(mark.as_str())));
+        }
+        let Some(since) = since else { return Ok(Vec::new()) };
+        let (mut said, nominated) = contents::changes(&all, baseline, since);
+        said.extend(contents::rows_since(&self.sessions, &tag, &nominated, since).await?);
+        Ok(said)
+    }
+
+    async fn inventory(&self, slot: &SlotName, live: &SlotName, depth: Depth) -> Answer<Inventory> {
+        let mut found = self.contents(slot, live).await?;
+        if depth == Depth::Contents {
+            contents::digest(&self.sessions, &self.tag("-", "inventory"), &mut found).await?;
+        }
+        Ok(contents::inventory(found))
+    }
+
+    fn has_past(&self) -> bool {
+        true
+    }
+
+    fn needs_project(&self) -> bool {
+        self.live.borrow().is_empty() && self.unit.get() != Some(Unit::Database)
+    }
+
+    async fn moment(&self) -> Answer<Option<Moment>> {
+        past::moment(self).await.map(Some)
+    }
+
+    async fn reach(&self, slot: &SlotName) -> Answer<Option<Reach>> {
+        past::reach(self, slot).await.map(Some)
+    }
+
+    async fn query(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows> {
+        self.query_in(slot, sql, limit).await
+    }
+}
+
+/// The failure of a database that is not there.
+pub(super) fn no_database(target: &Target, role: &str) -> Failure {
+    Failure::usage(format!(
+        "there is no database {} that role {role} can see",
+        target.base.database
+    ))
+    .next("check `database` and `role` in profiles.yml; dbt needs the database to exist")
+}

@@ -1,0 +1,78 @@
+//! The whole loop: adopt, deploy, roll back, go forward; and what readers see meanwhile.
+
+use super::world::{Layout, World};
+
+/// After every statement that anybody sent, every relation of production was asked. What a reader
+/// may see is what one release has: `everything` reads through all the others.
+#[track_caller]
+fn assert_no_reader_saw_a_mixture(world: &World, everything: &str) {
+    let watched = world.account.watched();
+    assert!(!watched.is_empty(), "nothing was watched");
+    let mut asked = 0;
+    for (after, sql, answer) in &watched {
+        if sql.contains("SWITCHBACK") {
+            continue;
+        }
+        asked += 1;
+        assert!(answer.is_ok(), "after statement {after}, {sql}: {answer:?}");
+    }
+    assert!(asked > 100, "only {asked} questions were asked about {everything}");
+}
+
+#[test]
+fn with_databases_the_whole_loop_runs_and_no_reader_ever_sees_a_mixture() {
+    let layout = Layout::default();
+    let Some(world) = World::new("the loop on databases", layout, &[]) else { return };
+    world.dbt(&["build"]);
+    assert_eq!(world.seen("CORE.EVERYTHING"), 1);
+    world.account.watch("SHOP");
+
+    world.version(2);
+    let first = world.run(&["deploy", "--format", "json"]).expect(0).json();
+    assert_eq!((&first["outcome"], &first["live"]["release"]), (&"published".into(), &"r1".into()));
+    assert_eq!(world.seen("CORE.EVERYTHING"), 2);
+    world.version(3);
+    world.run(&["deploy"]).expect(0);
+    assert_eq!(world.seen("CORE.EVERYTHING"), 3);
+    assert_eq!(world.databases(), ["SHOP", "SHOP__R0", "SHOP__R1", "SWITCHBACK"]);
+    // An archive answers beside live, from its own rows.
+    let archived = world.account.sql("SELECT MAX(OV) FROM SHOP__R1.CORE.EVERYTHING");
+    assert_eq!(archived[0][0].as_deref(), Some("2"));
+
+    let back = ["rollback", "--reason", "wrong", "--format", "json"];
+    let back = world.run(&back).expect(0).json();
+    assert_eq!(back["live"]["release"], "r1");
+    assert_eq!(world.seen("CORE.EVERYTHING"), 2);
+    world.run(&["deploy"]).expect(5); // held
+    world.run(&["rollback", "--to", "r0", "--reason", "what dbt alone made"]).expect(0);
+    assert_eq!(world.seen("CORE.EVERYTHING"), 1);
+    world.run(&["rollback", "--to", "r2", "--reason", "forward"]).expect(0);
+    assert_eq!(world.seen("CORE.EVERYTHING"), 3);
+    assert_no_reader_saw_a_mixture(&world, "CORE.EVERYTHING");
+    let releases = world.run(&["releases"]).expect(0);
+    assert!(releases.out.contains("r1"), "{}", releases.out);
+}
+
+#[test]
+fn with_schemas_that_reference_each_other_the_whole_loop_runs() {
+    let layout = Layout { switchback: "isolation: schema\n", ..Layout::default() };
+    let Some(world) = World::new("the loop on schemas", layout, &[]) else { return };
+    world.dbt(&["build"]);
+    world.account.sql("CREATE SCHEMA SHOP.OTHERS");
+    world.version(2);
+    world.run(&["deploy"]).expect(0);
+    assert_eq!(world.seen("CORE.EVERYTHING"), 2);
+    world.version(3);
+    world.run(&["deploy"]).expect(0);
+    assert_eq!(world.seen("CORE.EVERYTHING"), 3);
+    let left = world.schemas();
+    assert!(!left.iter().any(|name| name.contains("BUILD") || name.contains("NEXT")), "{left:?}");
+    let dry = world.run(&["rollback", "--reason", "wrong", "--dry-run"]).expect(0);
+    assert!(dry.out.contains("SWAP WITH"), "{}", dry.out);
+    world.run(&["rollback", "--reason", "wrong"]).expect(0);
+    assert_eq!(world.seen("CORE.EVERYTHING"), 2);
+    world.run(&["rollback", "--to", "r0", "--reason", "what dbt alone made"]).expect(0);
+    assert_eq!(world.seen("CORE.EVERYTHING"), 1);
+    world.run(&["rollback", "--to", "r2", "--reason", "forward"]).expect(0);
+    assert_eq!(world.seen("CORE.EVERYTHING"), 3);
+}
