@@ -61,6 +61,7 @@ pub fn mentions(text: &str, schemas: &[String], names: &Names) -> BTreeSet<Strin
         {
             match of {
                 Some(name) if lies_in(names, schema, name) => {
+                    let name = name.split('$').next().unwrap_or_default();
                     found.insert(format!("{schema}.{name}"));
                 }
                 Some(_) => {}
@@ -92,7 +93,8 @@ pub fn doubts(text: &str, schemas: &[String]) -> Vec<String> {
 }
 
 fn lies_in(names: &Names, schema: &str, name: &str) -> bool {
-    names.get(schema).is_some_and(|names| names.contains(name))
+    let Some(names) = names.get(schema) else { return false };
+    names.contains(name) || name.split_once('$').is_some_and(|(short, _)| names.contains(short))
 }
 
 enum Piece<'a> {
@@ -138,8 +140,10 @@ fn starts(c: char) -> bool {
     c.is_alphabetic() || c == '_' || !c.is_ascii()
 }
 
+/// A dollar can be part of a name, but more often it ends the text that the name stands in: where it
+/// follows, the name counts with and without it.
 fn goes_on(c: char) -> bool {
-    starts(c) || c.is_ascii_digit() || c == '$'
+    starts(c) || c.is_ascii_digit()
 }
 
 fn skip_blanks(text: &str, at: usize) -> usize {
@@ -166,8 +170,13 @@ fn scan(text: &str, tell: &mut dyn FnMut(Piece<'_>)) {
         if rest[dot..].starts_with('.') {
             let next = skip_blanks(rest, dot + 1);
             if !rest[next..].starts_with('\'')
-                && let Some((name, _)) = word(&rest[next..])
+                && let Some((mut name, end)) = word(&rest[next..])
             {
+                let after = &rest[next + end..];
+                if after.starts_with('$') {
+                    let end = after.find(|c| c != '$' && !goes_on(c)).unwrap_or(after.len());
+                    name.push_str(&after[..end].to_ascii_lowercase());
+                }
                 tell(Piece::Schema { schema: &value, written: &rest[..length], of: Some(&name) });
                 at += length;
                 continue;
@@ -242,6 +251,8 @@ mod tests {
     fn mentions_move_whatever_they_stand_in() {
         for (before, after) in [
             ("select * from shop.orders o", "select * from shop__build_r2.orders o"),
+            ("$f$select 1 from shop.orders$f$", "$f$select 1 from shop__build_r2.orders$f$"),
+            ("$f$shop.or$ders$f$", "$f$shop.or$ders$f$"),
             ("select SHOP . Orders", "select shop__build_r2 . Orders"),
             (r#""shop"."Odd Name""#, r#""shop__build_r2"."Odd Name""#),
             ("execute 'table shop.orders'", "execute 'table shop__build_r2.orders'"),

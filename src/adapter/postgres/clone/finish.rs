@@ -26,6 +26,11 @@ pub async fn finish(
     let me = Me::of(client).await?;
     let mut certain = Vec::new();
     let mut perhaps = Vec::new();
+    // An owner to be needs its rights in the schema before it can own something there.
+    let schemas = definitions::class_of(client, "pg_namespace").await?;
+    let first = |node: &Node| node.kind == Kind::Grant && node.address.0 == schemas;
+    let grants = original.definitions.nodes.iter().filter(|node| first(node));
+    perhaps.extend(grants.filter_map(|node| me.says(node).ok()));
     for node in original.definitions.finishing() {
         match node.kind {
             Kind::Owner | Kind::Grant | Kind::DefaultGrant | Kind::Label => match me.says(node) {
