@@ -36,6 +36,7 @@ test: .venv/ready .venv-oldest/ready .venv-snowflake/ready .venv-postgres/ready 
 	done
 	tests/support/install_postgres.sh
 	SWITCHBACK_TEST_DBT="$(DBT)" \
+	SWITCHBACK_TEST_SNOWFLAKE_PYTHON="$(CURDIR)/.venv-snowflake/bin/python" \
 	SWITCHBACK_TEST_POSTGRES_DBT="$(CURDIR)/.venv-postgres/bin/dbt" \
 	SWITCHBACK_TEST_PYTHON="$(CURDIR)/.venv/bin/python" \
 	SWITCHBACK_TEST_OLDEST_DBT="$(CURDIR)/.venv-oldest/bin/dbt" \
