@@ -2,5 +2,7 @@
 //! is built from Snowflake's documentation in the place of an account.
 
 mod account;
+mod faults;
 mod loop_;
+mod shop;
 mod world;
