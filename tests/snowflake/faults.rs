@@ -50,12 +50,6 @@ fn every_bystander_is_there(shop: &Shop) {
     }
 }
 
-/// How often the cutover's block was sent.
-fn cutovers(shop: &Shop) -> usize {
-    let is_cutover = |text: &str| text.starts_with("EXECUTE IMMEDIATE");
-    shop.writes().iter().filter(|(_, text)| is_cutover(text)).count()
-}
-
 /// The invariants after a run that was cut off. `done`: it said that it had done it.
 fn settles(shop: &Shop, scenario: &Scenario, run: &str, done: bool) {
     let seen = shop.seen(); // whole before anything is recovered
@@ -77,8 +71,7 @@ fn settles(shop: &Shop, scenario: &Scenario, run: &str, done: bool) {
         assert!(status[key].is_null(), "{status}\n{run}");
     }
     assert_eq!(status["live"]["release"], format!("r{}", live - 1), "{status}\n{run}");
-    let cutovers_so_far = cutovers(shop);
-    assert!(cutovers_so_far <= 1 + usize::from(taken_back), "a swap was sent twice\n{run}");
+    assert!(shop.cutovers() <= 1 + usize::from(taken_back), "a swap was sent twice\n{run}");
     let writes = shop.writes().len();
     assert_eq!(shop.json(&["recover"], 0)["outcome"], "nothing-to-do", "{run}");
     assert_eq!(shop.writes().len(), writes, "recovering again changed something\n{run}");

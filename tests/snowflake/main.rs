@@ -2,7 +2,13 @@
 //! is built from Snowflake's documentation in the place of an account.
 
 mod account;
+mod drift;
 mod faults;
+mod growth;
 mod loop_;
+mod marks;
+mod refusals;
+mod relinks;
 mod shop;
+mod switches;
 mod world;

@@ -241,7 +241,7 @@ impl Shop {
         numbers[0].parse().unwrap()
     }
 
-    /// A digest of the rows of every relation of a database that is not ours.
+    /// A digest of the rows of every relation of a database that is not ours, archives aside.
     pub fn content(&self, database: &str) -> BTreeMap<String, String> {
         let found = self.account.sql(&format!(
             "SELECT TABLE_SCHEMA, TABLE_NAME FROM {database}.INFORMATION_SCHEMA.TABLES WHERE \
@@ -253,7 +253,8 @@ impl Shop {
             let rows = self.account.sql(&format!("SELECT HASH_AGG(*) FROM {database}.{name}"));
             (name, rows[0][0].clone().unwrap_or_default())
         };
-        found.iter().map(digest).collect()
+        let is_live = |row: &&Vec<Option<String>>| !row[0].as_ref().unwrap().contains("__");
+        found.iter().filter(is_live).map(digest).collect()
     }
 
     /// The names of the account's databases.
@@ -268,19 +269,33 @@ impl Shop {
         names
     }
 
-    /// The statements of the tool itself that change something, in order, and by whom they were sent
-    /// for.
+    /// The statements of the tool itself that change something, in order, and what each was sent for.
     pub fn writes(&self) -> Vec<(String, String)> {
+        self.sent(|_| true)
+    }
+
+    /// Those of them that Snowflake did.
+    pub fn done(&self) -> Vec<(String, String)> {
+        self.sent(|outcome| outcome == "success")
+    }
+
+    fn sent(&self, counts: fn(&str) -> bool) -> Vec<(String, String)> {
         let reads = ["SELECT", "SHOW", "ALTER SESSION", "WITH", "USE", "DESC"];
         let one = |entry: &Value| {
             let text = entry["text"].as_str()?.trim_start();
             let tag = entry["query_tag"].as_str()?;
             let is_write = tag.starts_with("switchback/")
                 && entry["inner"] == false
+                && counts(entry["outcome"].as_str()?)
                 && !reads.iter().any(|word| text.starts_with(word));
             is_write.then(|| (tag.rsplit('/').next().unwrap().to_owned(), text.to_owned()))
         };
         self.account.entries().iter().filter_map(one).collect()
+    }
+
+    /// How often the cutover's block was sent.
+    pub fn cutovers(&self) -> usize {
+        self.writes().iter().filter(|(_, text)| text.starts_with("EXECUTE IMMEDIATE")).count()
     }
 }
 

@@ -25,6 +25,7 @@ import os
 import re
 import sys
 import uuid
+from urllib.parse import urlencode
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import standin_dbt as base  # noqa: E402
@@ -118,7 +119,7 @@ class Connection:
             "SESSION_PARAMETERS": {"QUERY_TAG": given.get("query_tag", "")},
         }
         names = {"databaseName": "database", "schemaName": "schema", "warehouse": "warehouse", "roleName": "role"}
-        query = "&".join(f"{key}={given[name]}" for key, name in names.items() if given.get(name))
+        query = urlencode({key: given[name] for key, name in names.items() if given.get(name)})
         answer = self.post(f"/session/v1/login-request?{query}", {"data": data})
         self.headers["Authorization"] = f'Snowflake Token="{answer["token"]}"'
 

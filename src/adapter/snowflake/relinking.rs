@@ -14,7 +14,7 @@ use super::ident::{Ident, Object, ObjectPath, Schema, SchemaPath};
 use super::look::{cell, paged};
 use super::relink::{Rewrite, rewrite};
 use super::session::{Sessions, Tag, literal, whole};
-use super::{contents, stamp, view};
+use super::{contents, stamp, unit, view};
 use crate::domain::inventory::Column;
 use crate::failure::Failure;
 use crate::ports::{Answer, Rows};
@@ -38,6 +38,7 @@ pub async fn relink(
     allowed: &BTreeSet<String>,
 ) -> Answer<Vec<String>> {
     let shown = views(sessions, tag, slot).await?;
+    let judge = Judge { live: in_live(slot, names), allowed };
     let mut doubts = Vec::new();
     let mut notes = Vec::new();
     let mut affected = Vec::new();
@@ -45,22 +46,21 @@ pub async fn relink(
         match mentions(&one, names) {
             Ok(false) => {}
             Ok(true) => affected.push(one.path),
-            Err(why) => judge(&one.path, &why, allowed, &mut doubts, &mut notes),
+            Err(why) => judge.hear(&one.path, &why, &mut doubts, &mut notes),
         }
     }
     let mut statements = Vec::new();
     for (path, ddl) in definitions(sessions, tag, &affected).await? {
         match recreated(&ddl, &path, names) {
             Ok(statement) => statements.push((path, statement)),
-            Err(why) => judge(&path, &why, allowed, &mut doubts, &mut notes),
+            Err(why) => judge.hear(&path, &why, &mut doubts, &mut notes),
         }
     }
     if !doubts.is_empty() {
         return Err(Failure::stopped(format!(
-            "{} of the views of {} name what is about to change and cannot be rewritten faithfully:\n  \
-             {}",
-            doubts.len(),
-            slot.sql().to_lowercase(),
+            "{} of {} cannot be rewritten faithfully, and may name what is about to change:\n  {}",
+            counted(doubts.len(), "view"),
+            unit::slot(slot),
             doubts.join("\n  ")
         ))
         .next(
@@ -97,23 +97,38 @@ fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// `schema.name`, as the configuration and the gates call a relation.
-fn local(path: &ObjectPath) -> String {
-    format!("{}.{}", path.schema.schema.as_str(), path.object.as_str())
+/// The name that a schema has, or will have, as production: there the configuration and the gates
+/// know its relations by it. `None` for a database, whose schemas keep their names.
+fn in_live(slot: &Container, names: &[Rewrite]) -> Option<String> {
+    let Container::Schema(own) = slot else { return None };
+    let live = names.iter().find_map(|how| match how {
+        Rewrite::ReplaceSchema(live, to) if *to == own.schema => Some(&live.schema),
+        _ => None,
+    });
+    Some(live.unwrap_or(&own.schema).as_str().to_owned())
 }
 
-fn judge(
-    path: &ObjectPath,
-    why: &str,
-    allowed: &BTreeSet<String>,
-    doubts: &mut Vec<String>,
-    notes: &mut Vec<String>,
-) {
-    let name = local(path);
-    if allowed.iter().any(|one| one.eq_ignore_ascii_case(&name)) {
-        notes.push(format!("{name} was not relinked, as allowed: {why}"));
-    } else {
-        doubts.push(format!("{path}: {why}"));
+/// Whether what cannot be relinked was accepted.
+struct Judge<'a> {
+    live: Option<String>,
+    allowed: &'a BTreeSet<String>,
+}
+
+impl Judge<'_> {
+    fn hear(
+        &self,
+        path: &ObjectPath,
+        why: &str,
+        doubts: &mut Vec<String>,
+        notes: &mut Vec<String>,
+    ) {
+        let schema = self.live.as_deref().unwrap_or(path.schema.schema.as_str());
+        let name = format!("{schema}.{}", path.object.as_str());
+        if self.allowed.iter().any(|one| one.eq_ignore_ascii_case(&name)) {
+            notes.push(format!("{name} was not relinked, as allowed: {why}"));
+        } else {
+            doubts.push(format!("{name}: {why}"));
+        }
     }
 }
 
