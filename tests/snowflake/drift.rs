@@ -107,7 +107,10 @@ fn rows_that_dbt_does_not_write_are_shown_before_a_rollback_takes_them_away() {
         shop.deploy(3);
         shop.account.sql("INSERT INTO SHOP.CORE_RAW.LOADED VALUES (2, 'y')");
         let told = shop.run(&["rollback", "--reason", "x"]).expect(3).err;
-        assert!(told.contains("CORE_RAW.LOADED (not written by dbt): 2 rows now, 1 after"), "{told}");
+        assert!(
+            told.contains("CORE_RAW.LOADED (not written by dbt): 2 rows now, 1 after"),
+            "{told}"
+        );
         assert_eq!(shop.seen(), 3);
         shop.run(&["rollback", "--reason", "x", "--allow-loss"]).expect(0);
         assert_eq!(shop.seen(), 2);

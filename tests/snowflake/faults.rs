@@ -24,13 +24,15 @@ struct Scenario {
 }
 
 /// A way to lose a connection: the fault's action, and whether nothing arrives afterwards.
-const LOSSES: &[(&str, bool)] = &[("drop_before", false), ("drop_after", false), ("drop_after", true)];
+const LOSSES: &[(&str, bool)] =
+    &[("drop_before", false), ("drop_after", false), ("drop_after", true)];
 
 /// One journal statement of so many is lost in a sample.
 const SAMPLE: usize = 9;
 
 /// Containers that look like ours and are not.
-const BYSTANDERS: [&str; 4] = ["SHOP__R7", "SHOP__BUILD_R9", "SHOP.CORE__R7", "SHOP.CORE_RAW__BUILD_R9"];
+const BYSTANDERS: [&str; 4] =
+    ["SHOP__R7", "SHOP__BUILD_R9", "SHOP.CORE__R7", "SHOP.CORE_RAW__BUILD_R9"];
 
 fn bystanders(shop: &Shop) {
     for name in BYSTANDERS {

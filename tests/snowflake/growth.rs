@@ -9,7 +9,8 @@ const SCHEMA: &str = "isolation: schema\n";
 /// The nodes of a version with one more schema.
 fn grown(version: u32) -> Vec<serde_json::Value> {
     let mut all = nodes(version);
-    let sql = format!("select {version} as version, max(code) as code from {{{{ ref('customers') }}}}");
+    let sql =
+        format!("select {version} as version, max(code) as code from {{{{ ref('customers') }}}}");
     all.push(node("model", "board", "board", "view", &sql));
     all.push(node("model", "figures", "board", "table", &sql));
     all

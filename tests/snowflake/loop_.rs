@@ -76,3 +76,45 @@ fn with_schemas_that_reference_each_other_the_whole_loop_runs() {
     world.run(&["rollback", "--to", "r2", "--reason", "forward"]).expect(0);
     assert_eq!(world.seen("CORE.EVERYTHING"), 3);
 }
+
+/// The short loop: adopt, deploy, roll back, with what makes a layout worth a story.
+#[track_caller]
+fn short_loop(world: &World, everything: &str) {
+    world.dbt(&["build"]);
+    assert_eq!(world.seen(everything), 1);
+    world.version(2);
+    world.run(&["deploy"]).expect(0);
+    assert_eq!(world.seen(everything), 2);
+    world.run(&["rollback", "--reason", "wrong"]).expect(0);
+    assert_eq!(world.seen(everything), 1);
+}
+
+#[test]
+fn one_schema_of_a_database_that_holds_more_is_swapped_by_itself() {
+    let layout = Layout { one_schema: true, ..Layout::default() };
+    let Some(world) = World::new("one schema", layout, &[]) else { return };
+    world.account.sql("CREATE SCHEMA SHOP.LOADED");
+    world.account.sql("CREATE TABLE SHOP.LOADED.RAW AS SELECT 1 AS X");
+    short_loop(&world, "CORE.EVERYTHING");
+    let left = world.schemas();
+    assert_eq!(left, ["CORE", "CORE__R1", "LOADED", "PUBLIC", "SWITCHBACK"]);
+    assert_eq!(world.read("LOADED.RAW").len(), 1);
+}
+
+#[test]
+fn a_macro_that_ignores_the_target_is_moved_with_its_database() {
+    let layout = Layout { fixed_schemas: true, ..Layout::default() };
+    let Some(world) = World::new("a fixed macro, databases", layout, &[]) else { return };
+    short_loop(&world, "CORE.EVERYTHING");
+    assert_eq!(world.databases(), ["SHOP", "SHOP__R1", "SWITCHBACK"]);
+}
+
+#[test]
+fn a_macro_that_ignores_the_target_is_moved_by_the_overlay_where_schemas_are_swapped() {
+    let layout =
+        Layout { fixed_schemas: true, switchback: "isolation: schema\n", ..Layout::default() };
+    let Some(world) = World::new("a fixed macro, schemas", layout, &[]) else { return };
+    let plan = world.run(&["deploy", "--dry-run"]).expect(0);
+    assert!(plan.out.contains("an overlay of the project"), "{}", plan.out);
+    short_loop(&world, "CORE.EVERYTHING");
+}

@@ -56,7 +56,9 @@ fn a_time_at_which_a_kept_release_was_live_needs_no_time_travel() {
         shop.dbt_alone();
         shop.deploy(2);
         shop.account.forward(60);
-        let then = shop.account.sql("SELECT TO_VARCHAR(CURRENT_TIMESTAMP()::TIMESTAMP_NTZ, 'YYYY-MM-DD\"T\"HH24:MI:SS')");
+        let then = shop.account.sql(
+            "SELECT TO_VARCHAR(CURRENT_TIMESTAMP()::TIMESTAMP_NTZ, 'YYYY-MM-DD\"T\"HH24:MI:SS')",
+        );
         let then = format!("{}Z", then[0][0].as_deref().unwrap());
         shop.account.forward(60);
         shop.deploy(3);
@@ -79,12 +81,20 @@ fn beyond_the_retention_a_mark_says_so_and_until_when_it_would_have_worked() {
         shop.version(5);
         shop.dbt_alone();
         shop.account.forward(2 * A_DAY);
-        let told = shop.run(&["rollback", "--to", "old", "--reason", "x", "--allow-loss"]).expect(2).err;
+        let told =
+            shop.run(&["rollback", "--to", "old", "--reason", "x", "--allow-loss"]).expect(2).err;
         assert!(told.contains("cannot be read as it was at"), "{told}");
         assert!(told.contains("of its past, so it reaches back to"), "{told}");
         assert!(told.contains("switchback releases"), "{told}");
         assert_eq!(shop.seen(), 5);
-        let future = shop.run(&["rollback", "--to", "2999-01-01T00:00:00Z", "--reason", "x", "--allow-loss"]);
+        let future = shop.run(&[
+            "rollback",
+            "--to",
+            "2999-01-01T00:00:00Z",
+            "--reason",
+            "x",
+            "--allow-loss",
+        ]);
         let told = future.expect(2).err;
         assert!(told.contains("is in the future"), "{told}");
     }
@@ -102,7 +112,8 @@ fn a_container_that_is_gone_cannot_give_its_past_and_that_is_said() {
         shop.run(&["mark", "--name", "old"]).expect(0);
         shop.deploy(3); // what was marked is an archive now
         shop.account.sql(gone);
-        let told = shop.run(&["rollback", "--to", "old", "--reason", "x", "--allow-loss"]).expect(2).err;
+        let told =
+            shop.run(&["rollback", "--to", "old", "--reason", "x", "--allow-loss"]).expect(2).err;
         assert!(told.contains("does not exist any more, so its past cannot be read"), "{told}");
         assert_eq!(shop.seen(), 3);
     }

@@ -48,7 +48,11 @@ fn a_view_that_cannot_be_relinked_stops_the_deploy_and_is_named_and_may_be_allow
             assert_eq!(shop.cutovers(), 0);
             shop.configure(&format!("{isolation}allow: {{relations: [core_marts.odd]}}\n"));
             let run = shop.run(&["deploy"]).expect(0);
-            assert!(run.out.contains("as allowed") || run.err.contains("as allowed"), "{}", run.err);
+            assert!(
+                run.out.contains("as allowed") || run.err.contains("as allowed"),
+                "{}",
+                run.err
+            );
             assert_eq!(shop.seen(), 2);
         }
     }
@@ -113,4 +117,24 @@ fn a_model_that_names_production_itself_is_warned_about() {
     // The relink drops the qualifier, so that it reads the release that it is a part of.
     let rows = shop.account.sql("SELECT MAX(VERSION) FROM SHOP.CORE_MARTS.HARD");
     assert_eq!(rows[0][0].as_deref(), Some("2"));
+}
+
+#[test]
+fn a_text_that_names_the_build_stops_the_deploy_before_the_swap_and_may_be_allowed() {
+    for isolation in BOTH {
+        let Some(shop) = Shop::new("names the build", isolation) else { return };
+        shop.dbt_alone();
+        let mut all = nodes(2);
+        let made_in = "select '{{ target.database }}.{{ target.schema }}.' as made_in, o.version from \
+                       {{ ref('orders') }} o";
+        all.push(node("model", "made", "", "view", made_in));
+        shop.project(&all, &json!({}));
+        let told = shop.run(&["deploy"]).expect(3).err;
+        assert!(told.contains("CORE.MADE: line "), "{isolation}{told}");
+        assert!(told.contains("a text names the container"), "{told}");
+        assert_eq!((shop.seen(), shop.cutovers()), (1, 0));
+        shop.configure(&format!("{isolation}allow: {{relations: [core.made]}}\n"));
+        shop.run(&["deploy"]).expect(0);
+        assert_eq!(shop.seen(), 2);
+    }
 }

@@ -47,7 +47,9 @@ pub fn nodes(version: u32) -> Vec<Value> {
     let seed = format!(
         "select 1 as id, 'ada' as customer, {version} as version union all select 2, 'bob', {version}"
     );
-    let orders = format!("select id, customer, version as seeded, {version} as version from {{{{ ref('stg') }}}}");
+    let orders = format!(
+        "select id, customer, version as seeded, {version} as version from {{{{ ref('stg') }}}}"
+    );
     let customers = format!(
         "select o.customer, o.version, o.seeded, {version} as code from {{{{ ref('orders') }}}} o"
     );
@@ -143,12 +145,16 @@ impl Shop {
             Some(value) => self.target.borrow_mut().insert(key.to_owned(), value.to_owned()),
             None => self.target.borrow_mut().remove(key),
         };
-        let lines: String = self.target.borrow().iter().fold(String::new(), |text, (key, value)| {
-            let plain = value.bytes().all(|byte| byte.is_ascii_digit());
-            let value = if plain { value.clone() } else { format!("{value:?}") };
-            format!("{text}      {key}: {value}\n")
-        });
-        self.write("profiles.yml", &format!("shop:\n  target: prod\n  outputs:\n    prod:\n{lines}"));
+        let lines: String =
+            self.target.borrow().iter().fold(String::new(), |text, (key, value)| {
+                let plain = value.bytes().all(|byte| byte.is_ascii_digit());
+                let value = if plain { value.clone() } else { format!("{value:?}") };
+                format!("{text}      {key}: {value}\n")
+            });
+        self.write(
+            "profiles.yml",
+            &format!("shop:\n  target: prod\n  outputs:\n    prod:\n{lines}"),
+        );
     }
 
     /// Makes the project's code a version.

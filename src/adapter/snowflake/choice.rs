@@ -76,6 +76,8 @@ pub struct Opening<'a> {
 pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     let Opening { connection, limits, settings, quotes } = opening;
     let target = target(&connection, quotes)?;
+    // What one session has written, another may see a moment later; the ledger sees what it wrote.
+    let alone = Sessions::new(connection.clone(), Limits { sessions: 1, ..limits })?;
     let sessions = Sessions::new(connection, limits)?;
     let tag = Tag::new(settings.run.as_str(), "-", "open");
     let found = pinned(&sessions, &tag, &target).await?;
@@ -96,7 +98,7 @@ pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     }
     let unit = Rc::new(Cell::new(found.or(configured)));
     let tag = Tag::new(settings.run.as_str(), "-", "ledger");
-    let ledger = PinnedLedger::new(sessions.clone(), tag, target.clone(), unit.clone());
+    let ledger = PinnedLedger::new(alone, tag, target.clone(), unit.clone());
     Ok((Snowflake::new(sessions, settings, target, unit), ledger))
 }
 
@@ -106,7 +108,7 @@ async fn pinned(sessions: &Sessions, tag: &Tag, target: &Target) -> Outcome<Opti
         let home = Home { schema: home(unit, &target.base.database) };
         let name = target.slot(unit);
         let known = SnowflakeLedger::environments(sessions, tag, &home).await?;
-        if known.iter().any(|one| one.environment == name.0) {
+        if known.contains(&name.0) {
             return Ok(Some(unit));
         }
     }
@@ -208,8 +210,7 @@ async fn alone_in(warehouse: &Snowflake, tag: &Tag, database: &Database) -> Outc
     let others = SnowflakeLedger::environments(&warehouse.sessions, tag, &home).await?;
     let Some(other) = others.first() else { return Ok(()) };
     Err(Failure::usage(format!(
-        "database {database} cannot be swapped: schemas in it are those of another environment, {}",
-        other.environment
+        "database {database} cannot be swapped: schemas in it are those of another environment, {other}"
     ))
     .next("set `isolation: schema` in switchback.yml, or deploy to a database of its own"))
 }
