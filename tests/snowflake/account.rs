@@ -89,6 +89,21 @@ impl Emulator {
         );
     }
 
+    /// Remembers the whole account as it is, for [`Self::restore`].
+    pub fn save(&self) {
+        self.control(&json!({"op": "save"}));
+    }
+
+    /// Makes the account what it was, its clock included, without faults and with an empty log.
+    pub fn restore(&self) {
+        self.control(&json!([{"op": "restore"}, {"op": "log", "clear": true}]));
+    }
+
+    /// Forgets all faults.
+    pub fn heal(&self) {
+        self.control(&json!({"op": "clear"}));
+    }
+
     /// Moves the server's clock.
     pub fn forward(&self, seconds: u64) {
         self.control(&json!({"op": "clock", "advance": seconds}));

@@ -4,5 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a story fails by panicking
 
 mod account;
+mod drift;
+mod faults;
+mod growth;
 mod loop_;
+mod marks;
+mod refusals;
+mod relinks;
+mod shop;
+mod switches;
 mod world;

@@ -61,8 +61,9 @@ impl Snowflake {
             }
             Effect::Relink { slot, names } => {
                 let names = rewrites(names)?;
-                let slot = named(slot)?;
-                relinking::relink(&self.sessions, tag, &slot, &names, &self.settings.allowed).await
+                let is_live = self.live_slots().contains(slot);
+                let (slot, allowed) = (named(slot)?, &self.settings.allowed);
+                relinking::relink(&self.sessions, tag, &slot, &names, is_live, allowed).await
             }
             Effect::Carry { what, from, to } => {
                 let (from, to) = (named(from)?, named(to)?);
