@@ -6,6 +6,8 @@
 //!
 //! May import `domain` and `failure`.
 
+pub mod forge;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,12 +18,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::domain::containment::Escape;
-use crate::domain::inventory::{Depth, Inventory, Local};
+use crate::domain::inventory::{Change, Depth, Inventory, Local};
 use crate::domain::journal::{Actor, Baseline, Entry, Record};
 use crate::domain::name::{Naming, ReleaseId, Role, RunId, SlotName};
 use crate::domain::plan::{Effect, Pair, Rung, Step};
 use crate::domain::project::{DbtSummary, Manifest, Node, Survey};
 use crate::domain::slot::Observation;
+use crate::domain::verify::Finding;
 use crate::failure::{Failure, Outcome};
 
 /// Why a port did not do what it was asked.
@@ -443,6 +446,10 @@ pub enum Event {
     },
     /// A piece of dbt's output, as it came.
     DbtOutput(Vec<u8>),
+    /// dbt has ended, well or not: what its nodes came to.
+    DbtEnded(Box<DbtSummary>),
+    /// The gates have judged: the relations that differ, and what was found.
+    Judged(Vec<Change>, Vec<Finding>),
     /// Something the user should know.
     Note(String),
     /// Something the user should look at.

@@ -25,6 +25,8 @@ pub struct File {
     pub target: Option<String>,
     /// As the option.
     pub dbt_executable: Option<String>,
+    /// As the option.
+    pub dbt_requirements: Option<String>,
     /// As the option: one command or a list.
     pub dbt_command: OneOrMany,
     /// As the option: one command or a list.

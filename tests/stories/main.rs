@@ -5,10 +5,16 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a story fails by panicking
 
+mod action;
 mod crash;
+mod first;
 mod lease;
 mod loop_;
 mod odd;
 mod real_dbt;
+mod runner;
 mod trouble;
 mod world;
+
+#[path = "../support/http.rs"]
+mod http;

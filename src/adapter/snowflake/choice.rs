@@ -106,7 +106,7 @@ async fn pinned(sessions: &Sessions, tag: &Tag, target: &Target) -> Outcome<Opti
         let home = Home { schema: home(unit, &target.base.database) };
         let name = target.slot(unit);
         let known = SnowflakeLedger::environments(sessions, tag, &home).await?;
-        if known.iter().any(|one| one.environment == name.0) {
+        if known.contains(&name.0) {
             return Ok(Some(unit));
         }
     }

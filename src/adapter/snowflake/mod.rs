@@ -15,7 +15,6 @@ mod connect;
 mod contents;
 pub mod doubt;
 mod edit;
-mod fence;
 pub mod grants;
 pub mod ident;
 mod key;

@@ -13,7 +13,7 @@ use super::relink::Rewrite;
 use super::session::{Tag, whole};
 use super::unit::{container, quoted, slot as slot_of};
 use super::warehouse::Snowflake;
-use super::{carry, fence, look, relinking, stamp};
+use super::{carry, ledger, look, relinking, stamp};
 use crate::domain::name::{Identity, ReleaseId, SlotName};
 use crate::domain::plan::{Carried, Effect};
 use crate::domain::slot::Content;
@@ -115,7 +115,7 @@ impl Snowflake {
         };
         match sent {
             Ok(_) => Ok(()),
-            Err(PortError::Unknown(error)) if format!("{error:#}").contains(fence::LOST) => {
+            Err(error) if ledger::lost(&error) => {
                 Err(Failure::new(Kind::Locked, "another run has taken the lease, before the swap")
                     .next("switchback status")
                     .into())
@@ -134,7 +134,7 @@ impl Snowflake {
         let asks = statements.iter().any(|(_, text)| text.contains(stamp::IDENTITY));
         let seen = if asks { self.seen(tag).await? } else { BTreeMap::new() };
         let one = |(slot, text): &(&SlotName, &str)| {
-            let mut text = text.replace(fence::TOKEN, &under.fence.0.to_string());
+            let mut text = text.replace(ledger::TOKEN, &under.fence.0.to_string());
             if text.contains(stamp::IDENTITY) {
                 let found = seen.get(*slot).ok_or_else(|| {
                     Failure::stopped(format!("{slot} should be there to be stamped, but is not"))

@@ -14,13 +14,14 @@ use async_trait::async_trait;
 
 use super::carry::Policy;
 use super::grants::Container;
+use super::ledger::{Fence, Home};
 use super::perform::named;
 use super::place::{self, Target};
 use super::relink::Rewrite;
 use super::render::{Renderer, Traits};
 use super::session::{Sessions, Tag};
 use super::unit::{self, NAMING, Unit};
-use super::{choice, contents, fence, look, past};
+use super::{choice, contents, look, past};
 use crate::config::file::Isolation;
 use crate::domain::containment::{Escape, pair_up};
 use crate::domain::inventory::{Depth, Inventory, Local};
@@ -225,10 +226,8 @@ impl Warehouse for Snowflake {
     fn render(&self, step: &Step) -> Vec<Effect> {
         let environment = self.environment();
         let traits = self.traits.borrow();
-        let lease = fence::Place {
-            schema: choice::home(self.unit(), &self.target.base.database),
-            environment: environment.clone(),
-        };
+        let schema = choice::home(self.unit(), &self.target.base.database);
+        let lease = Fence::new(&Home { schema }, &environment);
         Renderer {
             unit: self.unit(),
             environment: &environment,
