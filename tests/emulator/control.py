@@ -3,10 +3,11 @@
 ``POST /emulator/control`` takes one JSON object, or a list of them, each with an ``op``:
 
 =============  ==============================================================================
-fault          ``action`` drop_before | drop_after | error | delay | expire | http, at the
+fault          ``action`` drop_before | drop_after | pretend | error | delay | expire | http, at the
                ``nth`` (1) statement that matches the regular expression ``match`` (all),
                ``times`` (1) times. ``error`` takes ``code``, ``state``, ``message``; ``delay``
-               takes ``seconds``; ``http`` takes ``status``. ``inner`` true looks at the
+               takes ``seconds``; ``http`` takes ``status``; ``pretend`` answers as if it
+               were done. ``inner`` true looks at the
                statements inside scripting blocks (``error`` and ``delay`` only).
 clear          forget faults, denials, latency and the watch
 latency        ``ms`` added to every statement and sign-in, outside the lock
@@ -213,7 +214,7 @@ class Control:
         return handler(**arguments) or {"ok": True}
 
     def op_fault(self, **arguments: Any) -> None:
-        if arguments.get("action") not in ("drop_before", "drop_after", "error", "delay", "expire", "http"):
+        if arguments.get("action") not in ("drop_before", "drop_after", "pretend", "error", "delay", "expire", "http"):
             raise ValueError(f"no such action: {arguments.get('action')}")
         re.compile(arguments.get("match", ""))
         self.faults.append(Fault(**arguments))

@@ -55,6 +55,8 @@ def replace_calls(root: exp.Expr, engine: Engine, session: Session, scope: Any) 
             node.replace(as_literal(engine.clock.now().date()))
         elif simple is not None:
             node.replace(as_literal(simple(engine, session)))
+        elif name == "IS_ROLE_IN_SESSION":
+            node.replace(as_literal(_in_session(engine, session, node.expressions[0].name)))
         elif name in ("GET_DDL", "SYSTEM$WAIT", "SYSTEM$GET_TAG", "SYSTEM$CANCEL_QUERY", "SYSTEM$PIPE_STATUS"):
             arguments = [a.this if isinstance(a, exp.Boolean) else a.name for a in node.expressions]
             if name == "GET_DDL":
@@ -109,6 +111,14 @@ SIMPLE = {
     "CURRENT_AVAILABLE_ROLES": lambda e, s: str(sorted(e.catalog.roles)).replace("'", '"'),
     "LAST_QUERY_ID": lambda e, s: s.last_query_id,
 }
+
+
+def _in_session(engine: Engine, session: Session, role: str) -> bool:
+    """Is the role active, by itself or by inheritance? E: whoever may manage grants has SECURITYADMIN,
+    and ACCOUNTADMIN has every role."""
+    if role == "SECURITYADMIN":
+        return engine.grants.allows(session.role, "MANAGE GRANTS", "ACCOUNT")
+    return session.role == "ACCOUNTADMIN" or role in engine.grants.roles_of(session.role)
 
 
 def _tag(engine: Engine, session: Session, tag: str, name: str, domain: str) -> str | None:
