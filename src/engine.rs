@@ -385,7 +385,7 @@ impl Engine<'_> {
             by: self.actor.clone(),
             entry,
         };
-        self.ledger.append(draft).await.map(drop).map_err(Failure::from)
+        self.ledger.append(draft).await.map_err(Failure::from)
     }
 }
 

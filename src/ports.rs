@@ -310,7 +310,7 @@ pub trait Ledger {
 
     /// Appends durably. Refused with [`crate::failure::Kind::Locked`] when the draft's token is
     /// no longer the lease's.
-    async fn append(&self, draft: Draft) -> Answer<Record>;
+    async fn append(&self, draft: Draft) -> Answer<()>;
 
     /// The lease, unless it is free, has expired or its holder is known to be dead.
     async fn lease(&self) -> Answer<Option<Lease>>;

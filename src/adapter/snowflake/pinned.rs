@@ -72,7 +72,7 @@ impl Ledger for PinnedLedger {
         }
     }
 
-    async fn append(&self, draft: Draft) -> Answer<Record> {
+    async fn append(&self, draft: Draft) -> Answer<()> {
         self.needed()?.append(draft).await
     }
 
