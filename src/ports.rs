@@ -206,6 +206,11 @@ pub trait Warehouse {
     /// starts.
     async fn preflight(&self) -> Outcome<()>;
 
+    /// A step begins: what is sent from now on is sent for it. Changes nothing.
+    async fn enter(&self, under: &Under) {
+        let _ = under;
+    }
+
     /// Reads the stamps of live, builds and archives.
     async fn observe(&self) -> Answer<Observation>;
 

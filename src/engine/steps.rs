@@ -18,13 +18,15 @@ impl Engine<'_> {
         let Step::Swap { pairs, publishes, displaces, .. } = step else {
             return Ok(());
         };
-        if plan.verb != Verb::Rollback {
-            let history = History::fold(&self.ledger.load().await.map_err(Failure::from)?);
-            if let Some(failure) = held(&history, self.rules.fingerprint.as_ref()) {
-                return Err(failure);
-            }
+        let load = async {
+            if plan.verb == Verb::Rollback { Ok(Vec::new()) } else { self.ledger.load().await }
+        };
+        let (records, seen) = tokio::join!(load, self.warehouse.observe());
+        let history = History::fold(&records.map_err(Failure::from)?);
+        if let Some(failure) = held(&history, self.rules.fingerprint.as_ref()) {
+            return Err(failure);
         }
-        let seen = self.warehouse.observe().await.map_err(Failure::from)?;
+        let seen = seen.map_err(Failure::from)?;
         for Pair { live, other } in pairs {
             let incoming = seen.content(other).release();
             if incoming != Some(*publishes) {
@@ -45,13 +47,18 @@ impl Engine<'_> {
         Ok(())
     }
 
+    /// What a step is performed under.
+    pub(super) fn under(&self, plan: &Plan, step: &Step) -> Under {
+        Under { fence: self.token, release: plan.release, step: step.key() }
+    }
+
     /// Performs a step: its effects through the warehouse or dbt, and what it reads and judges.
     pub(super) async fn perform(
         &mut self,
         plan: &Plan,
         planned: &Planned,
     ) -> Result<Evidence, PortError> {
-        let under = Under { fence: self.token, release: plan.release, step: planned.step.key() };
+        let under = self.under(plan, &planned.step);
         match &planned.step {
             Step::Clone { from_nothing, .. } => {
                 self.clone_live(planned, &under, *from_nothing).await

@@ -77,7 +77,7 @@ pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     let Opening { connection, limits, settings, quotes } = opening;
     let target = target(&connection, quotes)?;
     let sessions = Sessions::new(connection, limits)?;
-    let tag = Tag::new(settings.run.as_str(), "-", "open");
+    let tag = Tag::new(settings.run.as_str(), "-", "look");
     let found = pinned(&sessions, &tag, &target).await?;
     let configured = match settings.isolation {
         Isolation::Auto => None,
@@ -96,7 +96,7 @@ pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     }
     let unit = Rc::new(Cell::new(found.or(configured)));
     let tag = Tag::new(settings.run.as_str(), "-", "ledger");
-    let ledger = PinnedLedger::new(sessions.clone(), tag, target.clone(), unit.clone());
+    let ledger = PinnedLedger::new(sessions.apart()?, tag, target.clone(), unit.clone());
     Ok((Snowflake::new(sessions, settings, target, unit), ledger))
 }
 
@@ -118,7 +118,7 @@ pub(super) async fn settle(warehouse: &Snowflake, production: &Manifest) -> Outc
     if warehouse.unit.get().is_some() {
         return Ok(());
     }
-    let tag = warehouse.tag("-", "choose");
+    let tag = warehouse.tag();
     let (unit, why) = choose(warehouse, &tag, production).await?;
     warehouse.unit.set(Some(unit));
     warehouse.why.replace(Some(why));
@@ -158,7 +158,7 @@ pub(super) async fn refuse_foreign(
     warehouse: &Snowflake,
     slots: &BTreeSet<SlotName>,
 ) -> Outcome<()> {
-    let tag = warehouse.tag("-", "choose");
+    let tag = warehouse.tag();
     let (_, seen) = warehouse.look(&tag).await?;
     let mine = warehouse.environment();
     let containers: Vec<_> =
@@ -175,7 +175,7 @@ pub(super) async fn refuse_foreign(
 
 /// What must be true before anything is tried, each with its own sentence.
 pub(super) async fn preflight(warehouse: &Snowflake) -> Outcome<()> {
-    let tag = warehouse.tag("-", "preflight");
+    let tag = warehouse.tag();
     let sql = "SELECT CURRENT_ROLE() AS ROLE, CURRENT_WAREHOUSE() AS WAREHOUSE";
     let rows = warehouse.sessions.read(&tag, sql).await?;
     let row = rows.rows.first().cloned().unwrap_or_default();

@@ -26,7 +26,7 @@ impl Snowflake {
         effects: &[Effect],
         under: &Under,
     ) -> Answer<Vec<String>> {
-        let tag = self.tag(&under.release.to_string(), &under.step);
+        let tag = self.begin(under);
         let mut notes = Vec::new();
         let mut at = 0;
         while let Some(effect) = effects.get(at) {
@@ -225,7 +225,7 @@ impl Snowflake {
     /// Runs a query of the user's with the slot's names in reach, in a session of its own.
     pub(super) async fn query_in(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows> {
         let one = named(slot)?;
-        let tag = self.tag("-", "query");
+        let tag = self.tag();
         let setting = match &one {
             Container::Database(database) => format!("USE DATABASE {}", database.quoted()),
             Container::Schema(path) => format!("USE SCHEMA {}", path.quoted()),

@@ -28,6 +28,7 @@ pub struct PinnedLedger {
 }
 
 impl PinnedLedger {
+    /// `sessions` is a pool of the ledger's own.
     pub(super) fn new(
         sessions: Sessions,
         tag: Tag,

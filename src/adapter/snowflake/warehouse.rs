@@ -56,6 +56,7 @@ pub struct Snowflake {
     /// Why, where it was chosen in this run.
     pub(super) why: RefCell<Option<String>>,
     live: RefCell<BTreeSet<SlotName>>,
+    tag: RefCell<Tag>,
     /// Where dbt builds what, as far as this run knows.
     pairs: RefCell<Vec<Pair>>,
     /// What was last seen.
@@ -69,12 +70,14 @@ impl Snowflake {
         target: Target,
         unit: Rc<Cell<Option<Unit>>>,
     ) -> Self {
+        let tag = Tag::new(settings.run.as_str(), "-", "look");
         Self {
             sessions,
             settings,
             target,
             unit,
             why: RefCell::new(None),
+            tag: RefCell::new(tag),
             live: RefCell::default(),
             pairs: RefCell::default(),
             traits: RefCell::default(),
@@ -94,8 +97,17 @@ impl Snowflake {
         self.target.slot(self.unit()).0
     }
 
-    pub(super) fn tag(&self, release: &str, step: &str) -> Tag {
-        Tag::new(self.settings.run.as_str(), release, step)
+    /// What statements are sent for now.
+    pub(super) fn tag(&self) -> Tag {
+        self.tag.borrow().clone()
+    }
+
+    /// From now on statements are sent for a step.
+    pub(super) fn begin(&self, under: &Under) -> Tag {
+        let release = under.release.to_string();
+        let tag = Tag::new(self.settings.run.as_str(), &release, &under.step);
+        self.tag.replace(tag.clone());
+        tag
     }
 
     pub(super) fn live_slots(&self) -> BTreeSet<SlotName> {
@@ -122,7 +134,7 @@ impl Snowflake {
 
     /// A slot's contents under the names of `live`, comparable between containers.
     async fn contents(&self, slot: &SlotName, live: &SlotName) -> Answer<contents::Contents> {
-        let tag = self.tag("-", "inventory");
+        let tag = self.tag();
         let (own, live) = (named(slot)?, named(live)?);
         let mut neutral = vec![Rewrite::DropDatabase(own.database().clone())];
         let schema = match &live {
@@ -219,8 +231,13 @@ impl Warehouse for Snowflake {
         choice::preflight(self).await
     }
 
+    async fn enter(&self, under: &Under) {
+        let tag = self.begin(under);
+        self.sessions.retag(&tag).await;
+    }
+
     async fn observe(&self) -> Answer<Observation> {
-        Ok(self.look(&self.tag("-", "observe")).await?.0)
+        Ok(self.look(&self.tag()).await?.0)
     }
 
     fn render(&self, step: &Step) -> Vec<Effect> {
@@ -242,7 +259,7 @@ impl Warehouse for Snowflake {
     }
 
     async fn baseline(&self) -> Answer<Baseline> {
-        let tag = self.tag("-", "baseline");
+        let tag = self.tag();
         let now = self.now(&tag).await?;
         let mut baseline = Baseline::default();
         for slot in self.live_slots() {
@@ -253,7 +270,7 @@ impl Warehouse for Snowflake {
     }
 
     async fn drift(&self, baseline: &Baseline) -> Answer<Vec<String>> {
-        let tag = self.tag("-", "drift");
+        let tag = self.tag();
         let mut all = contents::Contents::new();
         let mut since: Option<&str> = None;
         for (slot, mark) in &baseline.marks {
@@ -269,7 +286,7 @@ impl Warehouse for Snowflake {
     async fn inventory(&self, slot: &SlotName, live: &SlotName, depth: Depth) -> Answer<Inventory> {
         let mut found = self.contents(slot, live).await?;
         if depth == Depth::Contents {
-            contents::digest(&self.sessions, &self.tag("-", "inventory"), &mut found).await?;
+            contents::digest(&self.sessions, &self.tag(), &mut found).await?;
         }
         Ok(contents::inventory(found))
     }
