@@ -232,6 +232,17 @@ pub trait Warehouse {
     /// live slot it belongs to; empty if the slot is absent.
     async fn inventory(&self, slot: &SlotName, live: &SlotName, depth: Depth) -> Answer<Inventory>;
 
+    /// [`Warehouse::inventory`] of every live slot and of every slot that is to take its place. Where
+    /// the depth is [`Depth::Contents`], what has not changed since the copy needs no comparison.
+    async fn inventories(&self, pairs: &[Pair], depth: Depth) -> Answer<(Inventory, Inventory)> {
+        let (mut live, mut other) = (Inventory::new(), Inventory::new());
+        for pair in pairs {
+            live.extend(self.inventory(&pair.live, &pair.live, depth).await?);
+            other.extend(self.inventory(&pair.other, &pair.live, depth).await?);
+        }
+        Ok((live, other))
+    }
+
     /// Whether it can read its own past.
     fn has_past(&self) -> bool {
         false

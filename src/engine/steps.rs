@@ -4,7 +4,7 @@ use super::{
     Baseline, DbtSummary, Engine, Event, Evidence, Failure, History, Kind, Outcome, Pair, Plan,
     Planned, PortError, Step, Under, Verb, halted, held,
 };
-use crate::domain::inventory::{Depth, Inventory, compare};
+use crate::domain::inventory::{Depth, compare};
 use crate::domain::plan::Effect;
 use crate::domain::verify::{Action, Finding, judge};
 use crate::ports::{DbtEnd, Site};
@@ -141,12 +141,8 @@ impl Engine<'_> {
     }
 
     async fn verify(&mut self, pairs: &[Pair]) -> Result<Evidence, PortError> {
-        let (mut before, mut after) = (Inventory::new(), Inventory::new());
         let depth = if self.rules.gates.compare_contents { Depth::Contents } else { Depth::Counts };
-        for pair in pairs {
-            before.extend(self.warehouse.inventory(&pair.live, &pair.live, depth).await?);
-            after.extend(self.warehouse.inventory(&pair.other, &pair.live, depth).await?);
-        }
+        let (before, after) = self.warehouse.inventories(pairs, depth).await?;
         let changes = compare(&before, &after);
         let mut findings = judge(&changes, &self.rules.gates, &self.rules.allowed_relations);
         for pair in pairs {

@@ -177,7 +177,19 @@ pub(super) async fn refuse_foreign(
 pub(super) async fn preflight(warehouse: &Snowflake) -> Outcome<()> {
     let tag = warehouse.tag();
     let sql = "SELECT CURRENT_ROLE() AS ROLE, CURRENT_WAREHOUSE() AS WAREHOUSE";
-    let rows = warehouse.sessions.read(&tag, sql).await?;
+    let database = &warehouse.target.base.database;
+    let schemas = async {
+        match warehouse.unit() {
+            Unit::Database => Ok(Vec::new()),
+            Unit::Schema => look::schemas(&warehouse.sessions, &tag, database).await,
+        }
+    };
+    let (rows, found, schemas) = tokio::join!(
+        warehouse.sessions.read(&tag, sql),
+        look::databases(&warehouse.sessions, &tag, database),
+        schemas
+    );
+    let rows = rows?;
     let row = rows.rows.first().cloned().unwrap_or_default();
     let role = cell(&rows, &row, "ROLE").unwrap_or("(none)").to_owned();
     if cell(&rows, &row, "WAREHOUSE").is_none() {
@@ -186,17 +198,15 @@ pub(super) async fn preflight(warehouse: &Snowflake) -> Outcome<()> {
         ))
         .next("set `warehouse` in profiles.yml, or GRANT USAGE ON WAREHOUSE … TO ROLE …"));
     }
-    let database = &warehouse.target.base.database;
-    let found = look::databases(&warehouse.sessions, &tag, database).await?;
+    let found = found?;
     let live = found.iter().find(|one| unit::own_name(&one.container) == database.as_str());
     let Some(live) = live else { return Err(no_database(&warehouse.target, &role)) };
     if warehouse.unit() == Unit::Database {
         return owned(warehouse, &tag, &role, std::slice::from_ref(live)).await;
     }
     let slots = warehouse.live_slots();
-    let schemas = look::schemas(&warehouse.sessions, &tag, database).await?;
     let ours: Vec<look::Seen> =
-        schemas.into_iter().filter(|one| slots.contains(&unit::slot(&one.container))).collect();
+        schemas?.into_iter().filter(|one| slots.contains(&unit::slot(&one.container))).collect();
     owned(warehouse, &tag, &role, &ours).await
 }
 

@@ -13,6 +13,7 @@ mod carry;
 mod choice;
 mod connect;
 mod contents;
+mod digest;
 pub mod doubt;
 mod edit;
 pub mod grants;
