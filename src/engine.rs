@@ -188,8 +188,10 @@ impl Engine<'_> {
     async fn step(&mut self, plan: &Plan, planned: &Planned) -> Outcome<Evidence> {
         let key = planned.step.key();
         self.expect(plan, &planned.step).await?;
-        let effects = planned.effects.clone();
-        self.append(Entry::Intended { step: key.clone(), effects }).await?;
+        let intended = Entry::Intended { step: key.clone(), effects: planned.effects.clone() };
+        let under = self.under(plan, &planned.step);
+        let (intended, ()) = tokio::join!(self.append(intended), self.warehouse.enter(&under));
+        intended?;
         let mut result = match failpoint::hit(&key, "intended") {
             Action::None => self.guarded(plan, planned).await,
             Action::Unknown => Err(unknown("before it was performed")),
@@ -385,7 +387,7 @@ impl Engine<'_> {
             by: self.actor.clone(),
             entry,
         };
-        self.ledger.append(draft).await.map(drop).map_err(Failure::from)
+        self.ledger.append(draft).await.map_err(Failure::from)
     }
 }
 

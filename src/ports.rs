@@ -219,6 +219,11 @@ pub trait Warehouse {
     /// starts.
     async fn preflight(&self) -> Outcome<()>;
 
+    /// A step begins: what is sent from now on is sent for it. Changes nothing.
+    async fn enter(&self, under: &Under) {
+        let _ = under;
+    }
+
     /// Reads the stamps of live, builds and archives.
     async fn observe(&self) -> Answer<Observation>;
 
@@ -239,6 +244,17 @@ pub trait Warehouse {
     /// The relations inside a slot, under the names that they have (or will have) in `live`, the
     /// live slot it belongs to; empty if the slot is absent.
     async fn inventory(&self, slot: &SlotName, live: &SlotName, depth: Depth) -> Answer<Inventory>;
+
+    /// [`Warehouse::inventory`] of every live slot and of every slot that is to take its place. Where
+    /// the depth is [`Depth::Contents`], what has not changed since the copy needs no comparison.
+    async fn inventories(&self, pairs: &[Pair], depth: Depth) -> Answer<(Inventory, Inventory)> {
+        let (mut live, mut other) = (Inventory::new(), Inventory::new());
+        for pair in pairs {
+            live.extend(self.inventory(&pair.live, &pair.live, depth).await?);
+            other.extend(self.inventory(&pair.other, &pair.live, depth).await?);
+        }
+        Ok((live, other))
+    }
 
     /// Whether it can read its own past.
     fn has_past(&self) -> bool {
@@ -338,7 +354,7 @@ pub trait Ledger {
 
     /// Appends durably. Refused with [`crate::failure::Kind::Locked`] when the draft's token is
     /// no longer the lease's.
-    async fn append(&self, draft: Draft) -> Answer<Record>;
+    async fn append(&self, draft: Draft) -> Answer<()>;
 
     /// The lease, unless it is free, has expired or its holder is known to be dead.
     async fn lease(&self) -> Answer<Option<Lease>>;

@@ -4,7 +4,7 @@ use super::{
     Baseline, DbtSummary, Engine, Event, Evidence, Failure, History, Kind, Outcome, Pair, Plan,
     Planned, PortError, Step, Under, Verb, halted, held,
 };
-use crate::domain::inventory::{Depth, Inventory, compare};
+use crate::domain::inventory::{Depth, compare};
 use crate::domain::plan::Effect;
 use crate::domain::verify::{Action, Finding, judge};
 use crate::ports::{DbtEnd, Site};
@@ -18,13 +18,15 @@ impl Engine<'_> {
         let Step::Swap { pairs, publishes, displaces, .. } = step else {
             return Ok(());
         };
-        if plan.verb != Verb::Rollback {
-            let history = History::fold(&self.ledger.load().await.map_err(Failure::from)?);
-            if let Some(failure) = held(&history, self.rules.fingerprint.as_ref()) {
-                return Err(failure);
-            }
+        let load = async {
+            if plan.verb == Verb::Rollback { Ok(Vec::new()) } else { self.ledger.load().await }
+        };
+        let (records, seen) = tokio::join!(load, self.warehouse.observe());
+        let history = History::fold(&records.map_err(Failure::from)?);
+        if let Some(failure) = held(&history, self.rules.fingerprint.as_ref()) {
+            return Err(failure);
         }
-        let seen = self.warehouse.observe().await.map_err(Failure::from)?;
+        let seen = seen.map_err(Failure::from)?;
         for Pair { live, other } in pairs {
             let incoming = seen.content(other).release();
             if incoming != Some(*publishes) {
@@ -45,14 +47,18 @@ impl Engine<'_> {
         Ok(())
     }
 
+    /// What a step is performed under.
+    pub(super) fn under(&self, plan: &Plan, step: &Step) -> Under {
+        Under { fence: self.token, release: plan.release, step: step.key(), verb: plan.verb }
+    }
+
     /// Performs a step: its effects through the warehouse or dbt, and what it reads and judges.
     pub(super) async fn perform(
         &mut self,
         plan: &Plan,
         planned: &Planned,
     ) -> Result<Evidence, PortError> {
-        let (step, verb) = (planned.step.key(), plan.verb);
-        let under = Under { fence: self.token, release: plan.release, step, verb };
+        let under = self.under(plan, &planned.step);
         match &planned.step {
             Step::Clone { from_nothing, .. } => {
                 self.clone_live(planned, &under, *from_nothing).await
@@ -135,12 +141,8 @@ impl Engine<'_> {
     }
 
     async fn verify(&mut self, pairs: &[Pair]) -> Result<Evidence, PortError> {
-        let (mut before, mut after) = (Inventory::new(), Inventory::new());
         let depth = if self.rules.gates.compare_contents { Depth::Contents } else { Depth::Counts };
-        for pair in pairs {
-            before.extend(self.warehouse.inventory(&pair.live, &pair.live, depth).await?);
-            after.extend(self.warehouse.inventory(&pair.other, &pair.live, depth).await?);
-        }
+        let (before, after) = self.warehouse.inventories(pairs, depth).await?;
         let changes = compare(&before, &after);
         let mut findings = judge(&changes, &self.rules.gates, &self.rules.allowed_relations);
         for pair in pairs {

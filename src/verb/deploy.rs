@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::site::Site;
-use super::{View, look, look_after, refuse_unsettled};
+use super::{View, look, look_after, look_settled};
 use crate::domain::history::ReleaseState;
 use crate::domain::journal::Began;
 use crate::domain::name::ReleaseId;
@@ -20,8 +20,7 @@ use crate::report::{Answer, Changed, Shown, Word};
 pub async fn run(site: &Site, verb: Verb) -> Outcome<Answer> {
     let started = Instant::now();
     site.check_commands()?;
-    let view = look(site).await?;
-    refuse_unsettled(site, &view.history).await?;
+    let view = look_settled(site).await?;
     if let Some(failure) = held(&view.history, None) {
         return Err(untouched(failure, &view, site));
     }
@@ -185,8 +184,7 @@ fn new_writes(site: &Site, view: &View, survey: &Survey) -> Vec<Written> {
 
 /// Under the lease, the plan that was made without it must still be the plan.
 async fn agree(site: &Site, plan: &Plan, wish: &DeployWish) -> Outcome<()> {
-    let view = look(site).await?;
-    refuse_unsettled(site, &view.history).await?;
+    let view = look_settled(site).await?;
     let again = view.plan(site, |ground| planner::deploy(ground, wish))?;
     if again == *plan {
         return Ok(());

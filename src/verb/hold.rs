@@ -42,5 +42,5 @@ fn reason(site: &Site, verb: &str) -> Outcome<String> {
 
 async fn append(site: &Site, entry: Entry) -> Outcome<()> {
     let draft = Draft { operation: site.run.clone(), token: None, by: site.actor.clone(), entry };
-    site.ledger.append(draft).await.map(drop).map_err(Failure::from)
+    site.ledger.append(draft).await.map_err(Failure::from)
 }

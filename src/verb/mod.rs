@@ -38,13 +38,17 @@ pub struct View {
 
 /// Reads the journal and the slots.
 pub async fn look(site: &Site) -> Outcome<View> {
-    let folded = History::fold(&site.ledger.load().await?);
     let warehouse = site.warehouse.as_ref();
+    let known = warehouse.live();
+    let (records, observed) = tokio::join!(site.ledger.load(), warehouse.observe());
+    let folded = History::fold(&records?);
     if warehouse.naming() != Naming::Files {
         warehouse.know(&folded.slots());
     }
-    let history = relocated(folded, &warehouse.live(), warehouse.naming());
-    let observation = site.warehouse.observe().await?;
+    let live = warehouse.live();
+    let history = relocated(folded, &live, warehouse.naming());
+    // What was not known to be live before was perhaps not looked at.
+    let observation = if live == known { observed? } else { warehouse.observe().await? };
     Ok(View { history, observation })
 }
 
@@ -97,9 +101,21 @@ impl View {
     }
 }
 
+/// Looks, and refuses to go on while another run is at it, or while something is unfinished.
+pub async fn look_settled(site: &Site) -> Outcome<View> {
+    let (view, lease) = tokio::join!(look(site), site.ledger.lease());
+    let view = view?;
+    settled(site, &view.history, lease?)?;
+    Ok(view)
+}
+
 /// Refuses to go on while another run is at it, or while something is unfinished.
 pub async fn refuse_unsettled(site: &Site, history: &History) -> Outcome<()> {
-    if let Some(lease) = site.ledger.lease().await?
+    settled(site, history, site.ledger.lease().await?)
+}
+
+fn settled(site: &Site, history: &History, lease: Option<Lease>) -> Outcome<()> {
+    if let Some(lease) = lease
         && lease.run != site.run
     {
         return Err(locked(&lease));

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::deploy::{previous, take_back, untouched};
 use super::site::Site;
-use super::{View, look, look_after, refuse_unsettled};
+use super::{View, look_after, look_settled};
 use crate::domain::history::Release;
 use crate::domain::journal::Began;
 use crate::domain::name::ReleaseId;
@@ -61,8 +61,7 @@ pub async fn run(site: &Site, wanted: Option<ReleaseId>) -> Outcome<Answer> {
 }
 
 async fn prepare(site: &Site, wanted: Option<ReleaseId>) -> Outcome<(View, Plan)> {
-    let view = look(site).await?;
-    refuse_unsettled(site, &view.history).await?;
+    let view = look_settled(site).await?;
     let keep = site.config.keep_releases;
     let plan = view.plan(site, |ground| planner::promote(ground, wanted, &site.checks, keep))?;
     Ok((view, plan))

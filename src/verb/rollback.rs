@@ -8,10 +8,10 @@ use chrono::{DateTime, Utc};
 use super::deploy::untouched;
 use super::site::Site;
 use super::{View, look, look_after, past, recover};
-use crate::domain::inventory::{Change, Depth, Inventory};
+use crate::domain::inventory::{Change, Depth};
 use crate::domain::journal::{Baseline, Began};
 use crate::domain::name::ReleaseId;
-use crate::domain::plan::{Pair, Plan, Step};
+use crate::domain::plan::{Plan, Step};
 use crate::domain::planner::{self, Obstacle, standing};
 use crate::domain::target::{Wish, resolve};
 use crate::domain::verify::{Loss, loss};
@@ -140,23 +140,14 @@ fn targets(view: &View, live: ReleaseId) -> String {
     if all.is_empty() { "none is kept".to_owned() } else { all.join(", ") }
 }
 
-async fn inventories(site: &Site, pairs: &[Pair], depth: Depth) -> Outcome<(Inventory, Inventory)> {
-    let (mut live, mut target) = (Inventory::new(), Inventory::new());
-    for pair in pairs {
-        live.extend(site.warehouse.inventory(&pair.live, &pair.live, depth).await?);
-        target.extend(site.warehouse.inventory(&pair.other, &pair.live, depth).await?);
-    }
-    Ok((live, target))
-}
-
 async fn lost(site: &Site, view: &View, plan: &Plan) -> Outcome<Loss> {
     let Some(Step::Swap { pairs, .. }) = plan.swap() else {
         return Ok(Loss::default());
     };
-    let (mut live, mut target) = inventories(site, pairs, Depth::Counts).await?;
+    let (mut live, mut target) = site.warehouse.inventories(pairs, Depth::Counts).await?;
     let rows: u64 = live.values().chain(target.values()).filter_map(|one| one.rows).sum();
     if rows <= COMPARED_ROWS {
-        (live, target) = inventories(site, pairs, Depth::Contents).await?;
+        (live, target) = site.warehouse.inventories(pairs, Depth::Contents).await?;
     }
     let writes: Vec<_> =
         view.history.releases.values().flat_map(|release| release.writes.iter().cloned()).collect();

@@ -11,7 +11,7 @@ fault          ``action`` drop_before | drop_after | pretend | error | delay | e
                ``pretend`` answers as if it were done. ``inner`` true looks at the
                statements inside scripting blocks (``error`` and ``delay`` only).
 clear          forget faults, denials, latency and the watch
-latency        ``ms`` added to every statement, outside the lock
+latency        ``ms`` added to every statement and sign-in, outside the lock
 deny           ``privilege``, and optionally ``role`` and ``object`` (DB.SCHEMA.NAME), is missing
 enforce        ``on``: check privileges by the grants for every role but ACCOUNTADMIN
 clock          ``advance`` seconds, so that retention runs out

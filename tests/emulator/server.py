@@ -161,6 +161,7 @@ class Handler(BaseHTTPRequestHandler):
         if rules.account and account.upper().split(".")[0] != rules.account.upper():
             self._send({"message": "Not Found"}, 404)  # E: another account's host would answer so
             return
+        time.sleep(self.server.control.latency)
         with engine.lock:
             session = auth.sign_in(rules, engine, query, body)
             self.server.sessions[session.token] = session

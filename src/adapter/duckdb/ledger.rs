@@ -101,7 +101,7 @@ impl Ledger for FileLedger {
         Ok(self.scan()?.records)
     }
 
-    async fn append(&self, draft: Draft) -> Answer<Record> {
+    async fn append(&self, draft: Draft) -> Answer<()> {
         let _lock = self.home.lock().await?;
         if let Some(token) = draft.token {
             lease::fence(&self.home, token)?;
@@ -122,8 +122,7 @@ impl Ledger for FileLedger {
         if found.lacks_newline {
             line.insert(0, b'\n');
         }
-        self.write_line(found.whole, &line)?;
-        Ok(record)
+        self.write_line(found.whole, &line)
     }
 
     async fn lease(&self) -> Answer<Option<Lease>> {

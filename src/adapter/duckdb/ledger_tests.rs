@@ -40,6 +40,12 @@ fn draft(token: Option<Token>, reason: &str) -> Draft {
     }
 }
 
+/// Appends, and answers the record's number.
+async fn numbered(ledger: &FileLedger, draft: Draft) -> u64 {
+    ledger.append(draft).await.unwrap();
+    ledger.load().await.unwrap().last().unwrap().seq
+}
+
 fn claim(verb: &str, host: &str, outranks: bool) -> Claim {
     Claim {
         verb: verb.into(),
@@ -65,7 +71,7 @@ async fn records_are_numbered_and_read_back() {
     assert!(ledger.load().await.unwrap().is_empty());
     assert!(!place.file().exists(), "reading must create nothing");
     for n in 1..=3 {
-        assert_eq!(ledger.append(draft(None, "x")).await.unwrap().seq, n);
+        assert_eq!(numbered(&ledger, draft(None, "x")).await, n);
     }
     let records = place.ledger().load().await.unwrap();
     assert_eq!(records.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 3]);
@@ -82,7 +88,7 @@ async fn a_torn_last_line_is_left_out_and_cut_off_before_the_next() {
         torn.extend_from_slice(&whole[..cut]);
         fs::write(place.file(), &torn).unwrap();
         assert_eq!(ledger.load().await.unwrap().len(), 1);
-        assert_eq!(ledger.append(draft(None, "b")).await.unwrap().seq, 2);
+        assert_eq!(numbered(&ledger, draft(None, "b")).await, 2);
         assert_eq!(ledger.load().await.unwrap().len(), 2);
     }
 }
@@ -95,7 +101,7 @@ async fn a_whole_last_line_without_its_newline_is_kept() {
     let mut bytes = fs::read(place.file()).unwrap();
     bytes.pop();
     fs::write(place.file(), &bytes).unwrap();
-    assert_eq!(ledger.append(draft(None, "b")).await.unwrap().seq, 2);
+    assert_eq!(numbered(&ledger, draft(None, "b")).await, 2);
     assert_eq!(ledger.load().await.unwrap().len(), 2);
 }
 
@@ -136,7 +142,7 @@ async fn an_append_after_a_torn_tail_of_every_length_goes_where_a_full_scan_says
     for cut in line..=whole.len() {
         fs::write(place.file(), &whole[..cut]).unwrap();
         let expected = journal::scan(&whole[..cut]).unwrap().records.len() as u64 + 1;
-        assert_eq!(ledger.append(draft(None, "c")).await.unwrap().seq, expected, "cut at {cut}");
+        assert_eq!(numbered(&ledger, draft(None, "c")).await, expected, "cut at {cut}");
         let records = ledger.load().await.unwrap();
         assert_eq!(records.len() as u64, expected, "cut at {cut}");
     }

@@ -132,7 +132,7 @@ impl Ledger for SchemaLedger {
         Ok(records)
     }
 
-    async fn append(&self, draft: Draft) -> Answer<Record> {
+    async fn append(&self, draft: Draft) -> Answer<()> {
         let doing = "writing the ledger";
         let no = |error| words::refused(doing, &error);
         if draft.token.is_none() {
@@ -169,7 +169,7 @@ impl Ledger for SchemaLedger {
         let sql = "INSERT INTO switchback.journal VALUES ($1, $2, $3::text::json)";
         tx.execute(sql, &[&self.environment, &seq, &text]).await.map_err(no)?;
         match tx.commit().await {
-            Ok(()) => Ok(record),
+            Ok(()) => Ok(()),
             Err(error) => Err(self.sessions.settled(doing, error, pid, &since).await),
         }
     }

@@ -76,10 +76,8 @@ pub struct Opening<'a> {
 pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     let Opening { connection, limits, settings, quotes } = opening;
     let target = target(&connection, quotes)?;
-    // What one session has written, another may see a moment later; the ledger sees what it wrote.
-    let alone = Sessions::new(connection.clone(), Limits { sessions: 1, ..limits })?;
     let sessions = Sessions::new(connection, limits)?;
-    let tag = Tag::new(settings.run.as_str(), "-", "open");
+    let tag = Tag::new(settings.run.as_str(), "-", "look");
     let found = pinned(&sessions, &tag, &target).await?;
     let configured = match settings.isolation {
         Isolation::Auto => None,
@@ -98,7 +96,7 @@ pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     }
     let unit = Rc::new(Cell::new(found.or(configured)));
     let tag = Tag::new(settings.run.as_str(), "-", "ledger");
-    let ledger = PinnedLedger::new(alone, tag, target.clone(), unit.clone());
+    let ledger = PinnedLedger::new(sessions.apart()?, tag, target.clone(), unit.clone());
     Ok((Snowflake::new(sessions, settings, target, unit), ledger))
 }
 
@@ -120,7 +118,7 @@ pub(super) async fn settle(warehouse: &Snowflake, production: &Manifest) -> Outc
     if warehouse.unit.get().is_some() {
         return Ok(());
     }
-    let tag = warehouse.tag("-", "choose");
+    let tag = warehouse.tag();
     let (unit, why) = choose(warehouse, &tag, production).await?;
     warehouse.unit.set(Some(unit));
     warehouse.why.replace(Some(why));
@@ -160,7 +158,7 @@ pub(super) async fn refuse_foreign(
     warehouse: &Snowflake,
     slots: &BTreeSet<SlotName>,
 ) -> Outcome<()> {
-    let tag = warehouse.tag("-", "choose");
+    let tag = warehouse.tag();
     let (_, seen) = warehouse.look(&tag).await?;
     let mine = warehouse.environment();
     let containers: Vec<_> =
@@ -177,9 +175,21 @@ pub(super) async fn refuse_foreign(
 
 /// What must be true before anything is tried, each with its own sentence.
 pub(super) async fn preflight(warehouse: &Snowflake) -> Outcome<()> {
-    let tag = warehouse.tag("-", "preflight");
+    let tag = warehouse.tag();
     let sql = "SELECT CURRENT_ROLE() AS ROLE, CURRENT_WAREHOUSE() AS WAREHOUSE";
-    let rows = warehouse.sessions.read(&tag, sql).await?;
+    let database = &warehouse.target.base.database;
+    let schemas = async {
+        match warehouse.unit() {
+            Unit::Database => Ok(Vec::new()),
+            Unit::Schema => look::schemas(&warehouse.sessions, &tag, database).await,
+        }
+    };
+    let (rows, found, schemas) = tokio::join!(
+        warehouse.sessions.read(&tag, sql),
+        look::databases(&warehouse.sessions, &tag, database),
+        schemas
+    );
+    let rows = rows?;
     let row = rows.rows.first().cloned().unwrap_or_default();
     let role = cell(&rows, &row, "ROLE").unwrap_or("(none)").to_owned();
     if cell(&rows, &row, "WAREHOUSE").is_none() {
@@ -188,8 +198,7 @@ pub(super) async fn preflight(warehouse: &Snowflake) -> Outcome<()> {
         ))
         .next("set `warehouse` in profiles.yml, or GRANT USAGE ON WAREHOUSE … TO ROLE …"));
     }
-    let database = &warehouse.target.base.database;
-    let found = look::databases(&warehouse.sessions, &tag, database).await?;
+    let found = found?;
     let live = found.iter().find(|one| unit::own_name(&one.container) == database.as_str());
     let Some(live) = live else { return Err(no_database(&warehouse.target, &role)) };
     if warehouse.unit() == Unit::Database {
@@ -197,9 +206,8 @@ pub(super) async fn preflight(warehouse: &Snowflake) -> Outcome<()> {
         return owned(warehouse, &tag, &role, std::slice::from_ref(live)).await;
     }
     let slots = warehouse.live_slots();
-    let schemas = look::schemas(&warehouse.sessions, &tag, database).await?;
     let ours: Vec<look::Seen> =
-        schemas.into_iter().filter(|one| slots.contains(&unit::slot(&one.container))).collect();
+        schemas?.into_iter().filter(|one| slots.contains(&unit::slot(&one.container))).collect();
     owned(warehouse, &tag, &role, &ours).await
 }
 

@@ -33,7 +33,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            sessions: 8,
+            sessions: 16,
             statement: Duration::from_secs(2 * 3600),
             lock: Duration::from_secs(60),
             attempts: 5,

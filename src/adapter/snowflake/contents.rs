@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+pub use super::digest::{Digests, Touched, digest, undecided};
 use super::grants::Container;
 use super::ident::{Ident, Object, ObjectPath, Schema, SchemaPath};
 use super::look::cell;
@@ -22,9 +23,6 @@ use crate::domain::journal::Baseline;
 use crate::domain::name::hex;
 use crate::ports::{Answer, PortError, Rows};
 
-/// How many tables one statement digests.
-const DIGESTED_AT_ONCE: usize = 100;
-
 /// A relation as the Information Schema has it.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -32,6 +30,8 @@ pub struct Found {
     pub path: ObjectPath,
     /// What it is.
     pub relation: Relation,
+    /// When it was created, which tells it from another of its name.
+    pub created: Option<String>,
     /// When anything about it last changed, perhaps.
     pub last_altered: Option<String>,
 }
@@ -73,37 +73,36 @@ pub fn retentions_of(container: &Container) -> String {
     format!("{tables} AND RETENTION_TIME IS NOT NULL ORDER BY RETENTION_TIME, 1, 2 LIMIT 1")
 }
 
-/// Reads what is in `container`. `schema` is the schema's name in live, where the slot is one;
-/// `neutral` makes definitions comparable between containers.
-pub async fn read(
-    sessions: &Sessions,
-    tag: &Tag,
-    container: &Container,
-    schema: Option<&str>,
-    neutral: &[Rewrite],
-) -> Answer<Contents> {
-    let statements = vec![
-        select(
-            container,
-            "TABLES",
-            "TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ROW_COUNT, LAST_ALTERED",
-        ),
-        columns_of(container),
-        select(container, "VIEWS", "TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION"),
-    ];
-    let answers = sessions.read_all(tag, statements).await?;
-    let [tables, columns, views] = <[Rows; 3]>::try_from(answers).unwrap_or_default();
-    Ok(assemble(container, schema, neutral, &tables, &columns, &views))
+/// A container that is asked for its contents.
+pub struct Asked {
+    /// Which.
+    pub container: Container,
+    /// The schema's name in live, where the slot is one.
+    pub schema: Option<String>,
+    /// What makes definitions comparable between containers.
+    pub neutral: Vec<Rewrite>,
 }
 
-fn assemble(
-    container: &Container,
-    schema: Option<&str>,
-    neutral: &[Rewrite],
-    tables: &Rows,
-    columns: &Rows,
-    views: &Rows,
-) -> Contents {
+/// Reads what is in several containers at once.
+pub async fn read(sessions: &Sessions, tag: &Tag, asked: &[Asked]) -> Answer<Vec<Contents>> {
+    let tables = "TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ROW_COUNT, CREATED, LAST_ALTERED";
+    let statements = asked.iter().flat_map(|Asked { container, .. }| {
+        [
+            select(container, "TABLES", tables),
+            columns_of(container),
+            select(container, "VIEWS", "TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION"),
+        ]
+    });
+    let answers = sessions.read_all(tag, statements.collect()).await?;
+    let all = asked.iter().zip(answers.chunks(3)).map(|(one, answers)| match answers {
+        [tables, columns, views] => assemble(one, tables, columns, views),
+        _ => Contents::new(),
+    });
+    Ok(all.collect())
+}
+
+fn assemble(asked: &Asked, tables: &Rows, columns: &Rows, views: &Rows) -> Contents {
+    let Asked { container, schema, neutral } = asked;
     let key = |rows: &Rows, row: &[Option<String>]| {
         let schema_name = cell(rows, row, "TABLE_SCHEMA")?.to_owned();
         let identifier = cell(rows, row, "TABLE_NAME")?.to_owned();
@@ -146,9 +145,10 @@ fn assemble(
             },
             object: Object(Ident::verbatim(identifier.clone()).ok()?),
         };
-        let last_altered = cell(tables, row, "LAST_ALTERED").map(str::to_owned);
-        let schema = schema.map_or(schema_name, str::to_owned);
-        Some((Local { schema, identifier }, Found { path, relation, last_altered }))
+        let [created, last_altered] =
+            ["CREATED", "LAST_ALTERED"].map(|name| cell(tables, row, name).map(str::to_owned));
+        let schema = schema.clone().unwrap_or(schema_name);
+        Some((Local { schema, identifier }, Found { path, relation, created, last_altered }))
     };
     tables.rows.iter().filter_map(one).collect()
 }
@@ -187,51 +187,6 @@ fn neutralized(text: &str, neutral: &[Rewrite]) -> String {
         }
     }
     query
-}
-
-/// Adds a digest of every table's rows.
-pub async fn digest(sessions: &Sessions, tag: &Tag, contents: &mut Contents) -> Answer<()> {
-    let tables: Vec<(Local, String)> = contents
-        .iter()
-        .filter(|(_, one)| one.relation.kind == RelationKind::Table)
-        .map(|(local, one)| (local.clone(), one.path.quoted()))
-        .collect();
-    for batch in tables.chunks(DIGESTED_AT_ONCE) {
-        let selects: Vec<String> = batch
-            .iter()
-            .enumerate()
-            .map(|(at, (_, path))| {
-                format!("SELECT {at} AS AT, TO_VARCHAR(HASH_AGG(*)) AS DIGEST FROM {path}")
-            })
-            .collect();
-        let answers = match sessions.read(tag, &selects.join(" UNION ALL ")).await {
-            Ok(rows) => vec![rows],
-            // A type that cannot be hashed, or a table that went meanwhile: the others all the same.
-            Err(PortError::Refused(_)) => {
-                let mut each = Vec::new();
-                for select in &selects {
-                    match sessions.read(tag, select).await {
-                        Ok(rows) => each.push(rows),
-                        Err(PortError::Refused(_)) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                each
-            }
-            Err(error) => return Err(error),
-        };
-        for row in answers.iter().flat_map(|rows| &rows.rows) {
-            let at = row.first().and_then(|cell| cell.as_deref()?.parse::<usize>().ok());
-            if let Some((local, _)) = at.and_then(|at| batch.get(at))
-                && let Some(found) = contents.get_mut(local)
-            {
-                // The digest of no rows is NULL.
-                let digest = row.get(1).cloned().flatten().unwrap_or_default();
-                found.relation.content = Some(digest);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// As the gates see it.
@@ -357,8 +312,9 @@ mod tests {
             &[&["M", "T", "B", "2", "TEXT"], &["M", "T", "A", "1", "DATE"]],
         );
         let views = rows(&["TABLE_SCHEMA", "TABLE_NAME", "VIEW_DEFINITION"], &[&["M", "V", text]]);
-        let neutral = [Rewrite::DropDatabase(live.database().clone())];
-        assemble(&live, None, &neutral, &tables, &columns, &views)
+        let neutral = vec![Rewrite::DropDatabase(live.database().clone())];
+        let asked = Asked { container: live, schema: None, neutral };
+        assemble(&asked, &tables, &columns, &views)
     }
 
     const VIEW: &str = "create or replace view SHOP.M.V as (select * from SHOP.M.T)";

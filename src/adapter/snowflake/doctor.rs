@@ -21,7 +21,7 @@ pub(super) async fn examine(
     warehouse: &Snowflake,
     production: Option<&Manifest>,
 ) -> Vec<(String, Outcome<String>)> {
-    let tag = warehouse.tag("-", "doctor");
+    let tag = warehouse.tag();
     let mut found = vec![("session".to_owned(), session(warehouse, &tag).await)];
     found.push(("isolation".to_owned(), isolation(warehouse, &tag, production).await));
     found.push(("privileges".to_owned(), privileges(warehouse, &tag).await));
@@ -158,7 +158,7 @@ pub(super) async fn probe(
     observer: &dyn Observer,
     mut halt: HaltReceiver,
 ) -> Outcome<Probed> {
-    let tag = warehouse.tag("-", "probe");
+    let tag = warehouse.tag();
     let sql = "SELECT CURRENT_ACCOUNT() AS A, CURRENT_USER() AS U";
     let rows = warehouse.sessions.read(&tag, sql).await?;
     let row = rows.rows.first().cloned().unwrap_or_default();

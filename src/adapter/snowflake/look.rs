@@ -2,10 +2,12 @@
 //!
 //! Invariant: a name is a claim, and what a container is comes from SHOW (`created_on`, options,
 //! comment) and from its stamp. Few statements: one SHOW for all containers, one for all stamps'
-//! tables, one query over the stamps.
+//! tables, one query over the stamps; all at once where the stamps are where they were the last time,
+//! which the second SHOW tells.
 //!
 //! May import `domain`, `ports` and its siblings.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::grants::Container;
@@ -117,51 +119,63 @@ pub fn is_missing(failure: &Failure) -> bool {
     failure.message.contains("Snowflake 002003") || failure.message.contains("Snowflake 002043")
 }
 
-/// The containers that have a stamp's table.
-async fn with_stamps(
+/// The names of the containers that have a stamp's table.
+async fn stamped(
     sessions: &Sessions,
     tag: &Tag,
     unit: Unit,
-    found: &[Seen],
-) -> Answer<Vec<Container>> {
-    let Some(first) = found.first() else { return Ok(Vec::new()) };
-    let show = match unit {
-        Unit::Database => format!("SHOW SCHEMAS LIKE '{}' IN ACCOUNT", stamp::OWN_SCHEMA),
+    database: &Database,
+) -> Answer<Vec<String>> {
+    let (show, column) = match unit {
+        Unit::Database => {
+            (format!("SHOW SCHEMAS LIKE '{}' IN ACCOUNT", stamp::OWN_SCHEMA), "database_name")
+        }
         Unit::Schema => {
             let like = stamp::IN_SCHEMA.replace('_', "\\\\_");
-            let database = first.container.database().quoted();
-            format!("SHOW TABLES LIKE '{like}' IN DATABASE {database}")
+            let database = database.quoted();
+            (format!("SHOW TABLES LIKE '{like}' IN DATABASE {database}"), "schema_name")
         }
     };
-    let rows = paged(sessions, tag, &show).await?;
-    let column = match unit {
-        Unit::Database => "database_name",
-        Unit::Schema => "schema_name",
+    let rows = match paged(sessions, tag, &show).await {
+        Err(PortError::Refused(failure)) if is_missing(&failure) => Rows::default(),
+        rows => rows?,
     };
-    let names: Vec<&str> = rows.rows.iter().filter_map(|row| cell(&rows, row, column)).collect();
-    let all = found.iter().map(|one| &one.container);
-    Ok(all.filter(|one| names.contains(&unit::own_name(one))).cloned().collect())
+    let name = |row: &Vec<Option<String>>| cell(&rows, row, column).map(str::to_owned);
+    Ok(rows.rows.iter().filter_map(name).collect())
 }
 
-/// The stamps of an environment in those containers.
-pub async fn stamps(
+/// The stamps of an environment in those containers, with their place in the list; refused where one
+/// is not there.
+async fn stamps_at_once(
     sessions: &Sessions,
     tag: &Tag,
     environment: &str,
     containers: &[Container],
-) -> Answer<BTreeMap<SlotName, Stamp>> {
+) -> Answer<Vec<(usize, Stamp)>> {
     let reads: Vec<String> =
         containers.iter().enumerate().map(|(at, one)| stamp::read(one, at)).collect();
     if reads.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Vec::new());
     }
+    let rows = sessions.read(tag, &reads.join(" UNION ALL ")).await?;
+    Ok(stamp::parse(&rows, environment))
+}
+
+/// The stamps of an environment in those containers, with their place in the list.
+async fn stamps(
+    sessions: &Sessions,
+    tag: &Tag,
+    environment: &str,
+    containers: &[Container],
+) -> Answer<Vec<(usize, Stamp)>> {
     let mut found = Vec::new();
-    match sessions.read(tag, &reads.join(" UNION ALL ")).await {
-        Ok(rows) => found.extend(stamp::parse(&rows, environment)),
+    match stamps_at_once(sessions, tag, environment, containers).await {
+        Ok(stamps) => return Ok(stamps),
         // One of them is half made, or not ours: each on its own.
         Err(PortError::Refused(_)) => {
-            for read in &reads {
-                match sessions.read(tag, read).await {
+            let reads = containers.iter().enumerate().map(|(at, one)| stamp::read(one, at));
+            for read in reads.collect::<Vec<_>>() {
+                match sessions.read(tag, &read).await {
                     Ok(rows) => found.extend(stamp::parse(&rows, environment)),
                     Err(PortError::Refused(failure)) if is_no_stamp(&failure) => {}
                     Err(error) => return Err(error),
@@ -170,7 +184,7 @@ pub async fn stamps(
         }
         Err(error) => return Err(error),
     }
-    Ok(found.into_iter().map(|(at, stamp)| (unit::slot(&containers[at]), stamp)).collect())
+    Ok(found)
 }
 
 /// Which environment each stamped container belongs to.
@@ -198,20 +212,39 @@ fn is_no_stamp(failure: &Failure) -> bool {
     is_missing(failure) || failure.message.contains("Snowflake 000904")
 }
 
-/// What the environment's slots hold, and what is known of every container that was seen.
+/// What the environment's slots hold, and what is known of every container that was seen. `guess`
+/// are the containers that had stamps the last time; it becomes those that have them now.
 pub async fn observe(
     sessions: &Sessions,
     tag: &Tag,
     unit: Unit,
     database: &Database,
     environment: &str,
+    guess: &RefCell<Vec<Container>>,
 ) -> Answer<(Observation, BTreeMap<SlotName, Seen>)> {
-    let found = match unit {
-        Unit::Database => databases(sessions, tag, database).await?,
-        Unit::Schema => schemas(sessions, tag, database).await?,
+    let guessed = guess.borrow().clone();
+    let found = async {
+        match unit {
+            Unit::Database => databases(sessions, tag, database).await,
+            Unit::Schema => schemas(sessions, tag, database).await,
+        }
     };
-    let stamped = with_stamps(sessions, tag, unit, &found).await?;
-    let mut stamps = stamps(sessions, tag, environment, &stamped).await?;
+    let (found, names, ahead) = tokio::join!(
+        found,
+        stamped(sessions, tag, unit, database),
+        stamps_at_once(sessions, tag, environment, &guessed)
+    );
+    let (found, names) = (found?, names?);
+    let all = found.iter().map(|one| &one.container);
+    let has = |one: &&Container| names.iter().any(|name| name == unit::own_name(one));
+    let stamped: Vec<Container> = all.filter(has).cloned().collect();
+    let stamps = match ahead {
+        Ok(stamps) if stamped == guessed => stamps,
+        _ => stamps(sessions, tag, environment, &stamped).await?,
+    };
+    let of = |(at, stamp)| (unit::slot(&stamped[at]), stamp);
+    let mut stamps: BTreeMap<SlotName, Stamp> = stamps.into_iter().map(of).collect();
+    guess.replace(stamped);
     let mut observation = Observation::default();
     let mut all = BTreeMap::new();
     for one in found {

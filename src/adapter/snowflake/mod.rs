@@ -13,6 +13,7 @@ mod carry;
 mod choice;
 mod connect;
 mod contents;
+mod digest;
 mod doctor;
 pub mod doubt;
 mod edit;

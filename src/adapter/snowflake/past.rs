@@ -18,7 +18,7 @@ use crate::ports::{Answer, Moment, Reach};
 
 /// The server's time, and the id of a query right before it.
 pub(super) async fn moment(warehouse: &Snowflake) -> Answer<Moment> {
-    let tag = warehouse.tag("-", "mark");
+    let tag = warehouse.tag();
     let sql = "SELECT CURRENT_TIMESTAMP() AS AT, LAST_QUERY_ID() AS QUERY";
     let rows = warehouse.sessions.read_in(&tag, "SELECT 1", sql, 1).await?;
     let row = rows.rows.first().cloned().unwrap_or_default();
@@ -33,7 +33,7 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
 
 /// How far back a container can be read.
 pub(super) async fn reach(warehouse: &Snowflake, slot: &SlotName) -> Answer<Reach> {
-    let tag = warehouse.tag("-", "reach");
+    let tag = warehouse.tag();
     let now = moment(warehouse).await?.at;
     let (_, seen) = warehouse.look(&tag).await?;
     let one = seen.get(slot).ok_or_else(|| Failure::stopped(format!("there is no {slot}")))?;

@@ -27,7 +27,7 @@ impl Snowflake {
         effects: &[Effect],
         under: &Under,
     ) -> Answer<Vec<String>> {
-        let tag = self.tag(&under.release.to_string(), &under.step);
+        let tag = self.begin(under);
         let mut notes = Vec::new();
         let mut at = 0;
         while let Some(effect) = effects.get(at) {
@@ -77,7 +77,12 @@ impl Snowflake {
                     Carried::Settings => carry::settings(sessions, tag, &from, &to).await,
                     Carried::Grants => carry::grants(sessions, tag, &from, &to, policy).await,
                     Carried::Tasks => carry::tasks(sessions, tag, &from, &to).await,
-                    Carried::Objects => carry::objects(sessions, tag, &from, &to, policy).await,
+                    Carried::Objects => {
+                        let objects = carry::objects(sessions, tag, &from, &to, policy);
+                        let (notes, now) = tokio::join!(objects, self.now(tag));
+                        self.touched.borrow_mut().copy.get_or_insert(now?);
+                        notes
+                    }
                     Carried::Content => Err(not_ours(effect)),
                 }
             }
@@ -103,11 +108,24 @@ impl Snowflake {
         let gone: Vec<&SlotName> = self.renamed_already(lanes.keys().copied(), behind, tag).await?;
         lanes.retain(|slot, _| !gone.contains(slot));
         let longest = lanes.values().map(Vec::len).max().unwrap_or_default();
+        let row = |at: usize| -> Vec<(&SlotName, &str)> {
+            lanes.iter().filter_map(|(slot, texts)| Some((*slot, *texts.get(at)?))).collect()
+        };
+        let mut seen = None;
         for at in 0..longest {
-            let now: Vec<(&SlotName, &str)> =
-                lanes.iter().filter_map(|(slot, texts)| Some((*slot, *texts.get(at)?))).collect();
-            let statements = self.filled(&now, under, tag).await?;
-            self.send(statements, tag).await?;
+            let now = row(at);
+            if asks_identity(&now) && seen.is_none() {
+                seen = Some(self.seen(tag).await?);
+            }
+            let statements = filled(&now, under, seen.take().as_ref())?;
+            // What the next ones must know is asked meanwhile, unless these make the container.
+            if asks_identity(&row(at + 1)) && now.iter().all(|(_, text)| stamp::makes_room(text)) {
+                let (sent, found) = tokio::join!(self.send(statements, tag), self.seen(tag));
+                sent?;
+                seen = Some(found?);
+            } else {
+                self.send(statements, tag).await?;
+            }
         }
         Ok(())
     }
@@ -128,28 +146,6 @@ impl Snowflake {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Puts in what is known only now: the token, and when a container was created.
-    async fn filled(
-        &self,
-        statements: &[(&SlotName, &str)],
-        under: &Under,
-        tag: &Tag,
-    ) -> Answer<Vec<String>> {
-        let asks = statements.iter().any(|(_, text)| text.contains(stamp::IDENTITY));
-        let seen = if asks { self.seen(tag).await? } else { BTreeMap::new() };
-        let one = |(slot, text): &(&SlotName, &str)| {
-            let mut text = text.replace(ledger::TOKEN, &under.fence.0.to_string());
-            if text.contains(stamp::IDENTITY) {
-                let found = seen.get(*slot).ok_or_else(|| {
-                    Failure::stopped(format!("{slot} should be there to be stamped, but is not"))
-                })?;
-                text = text.replace(stamp::IDENTITY, found.identity.as_str());
-            }
-            Ok(text)
-        };
-        statements.iter().map(one).collect()
     }
 
     /// Slots that a run before this one has given their archive's name already.
@@ -231,7 +227,7 @@ impl Snowflake {
     /// Runs a query of the user's with the slot's names in reach, in a session of its own.
     pub(super) async fn query_in(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows> {
         let one = named(slot)?;
-        let tag = self.tag("-", "query");
+        let tag = self.tag();
         let setting = match &one {
             Container::Database(database) => format!("USE DATABASE {}", database.quoted()),
             Container::Schema(path) => format!("USE SCHEMA {}", path.quoted()),
@@ -245,6 +241,29 @@ impl Snowflake {
         let text = rows.rows.first().and_then(|row| row.first()).cloned().flatten();
         text.ok_or_else(|| Failure::stopped("Snowflake did not tell the time").into())
     }
+}
+
+fn asks_identity(statements: &[(&SlotName, &str)]) -> bool {
+    statements.iter().any(|(_, text)| text.contains(stamp::IDENTITY))
+}
+
+/// Puts in what is known only now: the token, and when a container was created.
+fn filled(
+    statements: &[(&SlotName, &str)],
+    under: &Under,
+    seen: Option<&BTreeMap<SlotName, look::Seen>>,
+) -> Answer<Vec<String>> {
+    let one = |(slot, text): &(&SlotName, &str)| {
+        let mut text = text.replace(ledger::TOKEN, &under.fence.0.to_string());
+        if text.contains(stamp::IDENTITY) {
+            let found = seen.and_then(|seen| seen.get(*slot)).ok_or_else(|| {
+                Failure::stopped(format!("{slot} should be there to be stamped, but is not"))
+            })?;
+            text = text.replace(stamp::IDENTITY, found.identity.as_str());
+        }
+        Ok(text)
+    };
+    statements.iter().map(one).collect()
 }
 
 fn not_ours(effect: &Effect) -> PortError {

@@ -28,6 +28,7 @@ pub struct PinnedLedger {
 }
 
 impl PinnedLedger {
+    /// `sessions` is a pool of the ledger's own.
     pub(super) fn new(
         sessions: Sessions,
         tag: Tag,
@@ -72,7 +73,7 @@ impl Ledger for PinnedLedger {
         }
     }
 
-    async fn append(&self, draft: Draft) -> Answer<Record> {
+    async fn append(&self, draft: Draft) -> Answer<()> {
         self.needed()?.append(draft).await
     }
 

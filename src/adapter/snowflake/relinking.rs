@@ -54,8 +54,14 @@ pub async fn relink(
             Err(why) => judge.hear(&one.path, &why, &mut doubts, &mut notes),
         }
     }
+    if affected.is_empty() && doubts.is_empty() {
+        return Ok(notes);
+    }
     let mut statements = Vec::new();
-    for (path, ddl) in definitions(sessions, tag, &affected).await? {
+    let (ddl, before) =
+        tokio::join!(definitions(sessions, tag, &affected), columns(sessions, tag, slot));
+    let before = before?;
+    for (path, ddl) in ddl? {
         match recreated(&ddl, &path, names) {
             Ok(statement) => statements.push((path, statement)),
             Err(why) => judge.hear(&path, &why, &mut doubts, &mut notes),
@@ -77,7 +83,6 @@ pub async fn relink(
     if statements.is_empty() {
         return Ok(notes);
     }
-    let before = columns(sessions, tag, slot).await?;
     let texts = statements.iter().map(|(_, text)| text.clone()).collect();
     whole(sessions.run_all(tag, texts).await)?;
     let after = columns(sessions, tag, slot).await?;

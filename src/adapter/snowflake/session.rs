@@ -8,7 +8,8 @@
 //! - Every statement carries the query tag `switchback/<run>/<release>/<step>`. The tag is a
 //!   parameter of the session: free where the session is opened for it, one ALTER SESSION where an
 //!   open session changes its step, and a session that has the tag already is preferred; so at most
-//!   one for each session and step, not one for each statement.
+//!   one for each session and step, not one for each statement. The driver has no parameters of a
+//!   statement. [`Sessions::retag`] changes one while something else is waited for.
 //! - Time limits hold on the server (`STATEMENT_TIMEOUT_IN_SECONDS`, `LOCK_TIMEOUT`:
 //!   `/sql-reference/parameters`). Where this side stops waiting first, or the caller goes away, the
 //!   statement is cancelled on the server.
@@ -59,6 +60,15 @@ struct Open {
     tag: Tag,
 }
 
+impl Open {
+    async fn retag(&mut self, tag: &Tag) -> Result<(), Error> {
+        let set = format!("ALTER SESSION SET QUERY_TAG = {}", literal(tag.as_str()));
+        run(&self.session, &set, 1).await?;
+        self.tag = tag.clone();
+        Ok(())
+    }
+}
+
 /// How a statement ended, for whoever decides whether to send it again.
 enum End {
     Done(Rows),
@@ -79,6 +89,30 @@ impl Sessions {
             connector: Connector::new(settings, limits)?,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A pool of one session of its own, which sees what it wrote (another may see it a moment
+    /// later); this pool, where signing in a second time is not possible.
+    pub fn apart(&self) -> Outcome<Self> {
+        let Connector { settings, limits, .. } = &self.inner.connector;
+        if settings.single_session() {
+            return Ok(self.clone());
+        }
+        Self::new(settings.clone(), Limits { sessions: 1, ..*limits })
+    }
+
+    /// Makes one open session ready for statements of `tag`, so that the first one does not wait for
+    /// that. Where it fails, the statement does it.
+    pub async fn retag(&self, tag: &Tag) {
+        let found = {
+            let mut idle = self.inner.idle();
+            if idle.iter().any(|open| open.tag == *tag) { None } else { idle.pop() }
+        };
+        if let Some(mut open) = found
+            && open.retag(tag).await.is_ok()
+        {
+            self.inner.idle().push(open);
+        }
     }
 
     /// Runs a statement that changes nothing, again if the network fails.
@@ -243,13 +277,9 @@ impl Inner {
     /// Sends a statement once. An `Err` came before it was sent.
     async fn send(&self, tag: &Tag, sql: &str, limit: usize) -> Answer<End> {
         let mut open = self.take(tag).await?;
-        if open.tag != *tag {
-            let set = format!("ALTER SESSION SET QUERY_TAG = {}", literal(tag.as_str()));
-            match run(&open.session, &set, 1).await {
-                Ok(_) => open.tag = tag.clone(),
-                // The session is given up; a new one has the tag from the start.
-                Err(_) => open = self.open(tag).await?,
-            }
+        // A session that cannot is given up; a new one has the tag from the start.
+        if open.tag != *tag && open.retag(tag).await.is_err() {
+            open = self.open(tag).await?;
         }
         let end = match run(&open.session, sql, limit).await {
             Ok(rows) => End::Done(rows),

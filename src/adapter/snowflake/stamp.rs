@@ -85,6 +85,12 @@ pub fn write(
     statements
 }
 
+/// Whether a statement only makes room for a stamp in a container that is there.
+#[must_use]
+pub fn makes_room(statement: &str) -> bool {
+    statement.starts_with("CREATE SCHEMA IF NOT EXISTS ")
+}
+
 /// The query that reads a container's stamp; `at` comes back in the first column.
 #[must_use]
 pub fn read(container: &Container, at: usize) -> String {

@@ -59,10 +59,17 @@ pub struct Snowflake {
     /// Why, where it was chosen in this run.
     pub(super) why: RefCell<Option<String>>,
     live: RefCell<BTreeSet<SlotName>>,
+    tag: RefCell<Tag>,
     /// Where dbt builds what, as far as this run knows.
     pairs: RefCell<Vec<Pair>>,
     /// Relations whose grants dbt declares.
     pub(super) declared: RefCell<BTreeSet<ObjectPath>>,
+    /// Which containers had stamps when one last looked.
+    stamped: RefCell<Vec<Container>>,
+    /// Up to when nothing was changed that this run does not know of.
+    pub(super) touched: RefCell<contents::Touched>,
+    /// Digests of tables, as long as these do not change.
+    digests: RefCell<contents::Digests>,
     /// What was last seen.
     traits: RefCell<BTreeMap<SlotName, Traits>>,
 }
@@ -74,15 +81,20 @@ impl Snowflake {
         target: Target,
         unit: Rc<Cell<Option<Unit>>>,
     ) -> Self {
+        let tag = Tag::new(settings.run.as_str(), "-", "look");
         Self {
             sessions,
             settings,
             target,
             unit,
             why: RefCell::new(None),
+            tag: RefCell::new(tag),
             live: RefCell::default(),
             pairs: RefCell::default(),
             declared: RefCell::default(),
+            stamped: RefCell::default(),
+            touched: RefCell::default(),
+            digests: RefCell::default(),
             traits: RefCell::default(),
         }
     }
@@ -100,8 +112,17 @@ impl Snowflake {
         self.target.slot(self.unit()).0
     }
 
-    pub(super) fn tag(&self, release: &str, step: &str) -> Tag {
-        Tag::new(self.settings.run.as_str(), release, step)
+    /// What statements are sent for now.
+    pub(super) fn tag(&self) -> Tag {
+        self.tag.borrow().clone()
+    }
+
+    /// From now on statements are sent for a step.
+    pub(super) fn begin(&self, under: &Under) -> Tag {
+        let release = under.release.to_string();
+        let tag = Tag::new(self.settings.run.as_str(), &release, &under.step);
+        self.tag.replace(tag.clone());
+        tag
     }
 
     pub(super) fn live_slots(&self) -> BTreeSet<SlotName> {
@@ -120,15 +141,20 @@ impl Snowflake {
         let (unit, environment) = (self.unit(), self.environment());
         let database = &self.target.base.database;
         let (observation, seen) =
-            look::observe(&self.sessions, tag, unit, database, &environment).await?;
+            look::observe(&self.sessions, tag, unit, database, &environment, &self.stamped).await?;
         let traits = seen.iter().map(|(slot, one)| (slot.clone(), one.traits)).collect();
         self.traits.replace(traits);
         Ok((observation, seen))
     }
 
-    /// A slot's contents under the names of `live`, comparable between containers.
-    async fn contents(&self, slot: &SlotName, live: &SlotName) -> Answer<contents::Contents> {
-        let tag = self.tag("-", "inventory");
+    /// Each slot's contents under the names of the live one beside it, comparable between containers.
+    async fn contents(&self, slots: &[(&SlotName, &SlotName)]) -> Answer<Vec<contents::Contents>> {
+        let asked = slots.iter().map(|(slot, live)| self.asked(slot, live));
+        let asked = asked.collect::<Answer<Vec<_>>>()?;
+        contents::read(&self.sessions, &self.tag(), &asked).await
+    }
+
+    fn asked(&self, slot: &SlotName, live: &SlotName) -> Answer<contents::Asked> {
         let (own, live) = (named(slot)?, named(live)?);
         let mut neutral = vec![Rewrite::DropDatabase(own.database().clone())];
         let schema = match &live {
@@ -148,7 +174,14 @@ impl Snowflake {
                 Some(path.schema.as_str().to_owned())
             }
         };
-        contents::read(&self.sessions, &tag, &own, schema.as_deref(), &neutral).await
+        Ok(contents::Asked { container: own, schema, neutral })
+    }
+
+    async fn digest(&self, wanted: &mut [(&mut contents::Contents, &Vec<Local>)]) -> Answer<()> {
+        let mut known = self.digests.take();
+        let done = contents::digest(&self.sessions, &self.tag(), wanted, &mut known).await;
+        self.digests.replace(known);
+        done
     }
 }
 
@@ -228,8 +261,13 @@ impl Warehouse for Snowflake {
         choice::preflight(self).await
     }
 
+    async fn enter(&self, under: &Under) {
+        let tag = self.begin(under);
+        self.sessions.retag(&tag).await;
+    }
+
     async fn observe(&self) -> Answer<Observation> {
-        Ok(self.look(&self.tag("-", "observe")).await?.0)
+        Ok(self.look(&self.tag()).await?.0)
     }
 
     fn render(&self, step: &Step) -> Vec<Effect> {
@@ -251,36 +289,55 @@ impl Warehouse for Snowflake {
     }
 
     async fn baseline(&self) -> Answer<Baseline> {
-        let tag = self.tag("-", "baseline");
-        let now = self.now(&tag).await?;
+        let tag = self.tag();
+        let live: Vec<SlotName> = self.live_slots().into_iter().collect();
+        let pairs: Vec<_> = live.iter().map(|slot| (slot, slot)).collect();
+        // What is written between the two looks like drift later; it is in the copy, which comes
+        // after both.
+        let (now, contents) = tokio::join!(self.now(&tag), self.contents(&pairs));
+        let now = now?;
         let mut baseline = Baseline::default();
-        for slot in self.live_slots() {
-            contents::baseline(&self.contents(&slot, &slot).await?, &mut baseline);
+        for (slot, contents) in live.into_iter().zip(contents?) {
+            contents::baseline(&contents, &mut baseline);
             baseline.marks.insert(slot, now.clone());
         }
+        self.touched.borrow_mut().live = Some(now);
         Ok(baseline)
     }
 
     async fn drift(&self, baseline: &Baseline) -> Answer<Vec<String>> {
-        let tag = self.tag("-", "drift");
-        let mut all = contents::Contents::new();
-        let mut since: Option<&str> = None;
-        for (slot, mark) in &baseline.marks {
-            all.extend(self.contents(slot, slot).await?);
-            since = Some(since.map_or(mark.as_str(), |known| known.min(mark.as_str())));
-        }
-        let Some(since) = since else { return Ok(Vec::new()) };
+        let tag = self.tag();
+        let Some(since) = baseline.marks.values().min() else { return Ok(Vec::new()) };
+        let pairs: Vec<_> = baseline.marks.keys().map(|slot| (slot, slot)).collect();
+        let all = self.contents(&pairs).await?.into_iter().flatten().collect();
         let (mut said, nominated) = contents::changes(&all, baseline, since);
         said.extend(contents::rows_since(&self.sessions, &tag, &nominated, since).await?);
         Ok(said)
     }
 
     async fn inventory(&self, slot: &SlotName, live: &SlotName, depth: Depth) -> Answer<Inventory> {
-        let mut found = self.contents(slot, live).await?;
+        let mut found = self.contents(&[(slot, live)]).await?.pop().unwrap_or_default();
         if depth == Depth::Contents {
-            contents::digest(&self.sessions, &self.tag("-", "inventory"), &mut found).await?;
+            let all: Vec<Local> = found.keys().cloned().collect();
+            self.digest(&mut [(&mut found, &all)]).await?;
         }
         Ok(contents::inventory(found))
+    }
+
+    async fn inventories(&self, pairs: &[Pair], depth: Depth) -> Answer<(Inventory, Inventory)> {
+        let (live, other) = (
+            pairs.iter().map(|pair| (&pair.live, &pair.live)),
+            pairs.iter().map(|pair| (&pair.other, &pair.live)),
+        );
+        let slots: Vec<_> = live.chain(other).collect();
+        let mut live: Vec<contents::Contents> = self.contents(&slots).await?;
+        let mut other = live.split_off(pairs.len()).into_iter().flatten().collect();
+        let mut live = live.into_iter().flatten().collect();
+        if depth == Depth::Contents {
+            let asked = contents::undecided(&live, &other, &self.touched.borrow());
+            self.digest(&mut [(&mut live, &asked), (&mut other, &asked)]).await?;
+        }
+        Ok((contents::inventory(live), contents::inventory(other)))
     }
 
     fn has_past(&self) -> bool {

@@ -22,8 +22,8 @@ pub async fn settings(
     from: &Container,
     to: &Container,
 ) -> Answer<Vec<String>> {
-    let live = read(sessions, tag, from).await?;
-    let now = read(sessions, tag, to).await?;
+    let (live, now) = tokio::join!(read(sessions, tag, from), read(sessions, tag, to));
+    let (live, now) = (live?, now?);
     let changes = settings::changes(to, &live, &now);
     if !changes.refused.is_empty() {
         return Err(refusal(from, to, &changes.refused, &[]));

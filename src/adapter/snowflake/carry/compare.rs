@@ -67,9 +67,12 @@ pub async fn objects(
     to: &Container,
     policy: &Policy,
 ) -> Answer<Vec<String>> {
-    let source = found(sessions, tag, from).await?;
-    let clone = found(sessions, tag, to).await?;
-    let account = account(sessions, tag, from).await?;
+    let (source, clone, account) = tokio::join!(
+        found(sessions, tag, from),
+        found(sessions, tag, to),
+        account(sessions, tag, from)
+    );
+    let (source, clone, account) = (source?, clone?, account?);
     let verdict = judge(from, &source, &clone, &account, policy);
     if verdict.refused.is_empty() {
         return Ok(verdict.notes);
@@ -203,15 +206,24 @@ async fn account(sessions: &Sessions, tag: &Tag, container: &Container) -> Answe
     let Container::Database(database) = container else {
         return Ok(account);
     };
-    let shares = asked(sessions, tag, "SHOW SHARES", &mut account).await?;
+    const QUESTIONS: [&str; 3] = ["SHOW SHARES", "SHOW REPLICATION GROUPS", "SHOW FAILOVER GROUPS"];
+    let [shares, replication, failover] = QUESTIONS;
+    let (shares, replication, failover) = tokio::join!(
+        sessions.read(tag, shares),
+        sessions.read(tag, replication),
+        sessions.read(tag, failover)
+    );
+    let shares = answered(shares, QUESTIONS[0], &mut account)?;
     let ours = |line: &Line<'_>| {
         line.text("database_name") == database.as_str()
             && !line.text("kind").eq_ignore_ascii_case("INBOUND")
     };
     account.shares =
         lines(&shares).filter(ours).map(|line| format!("share {}", line.text("name"))).collect();
-    for kind in ["REPLICATION", "FAILOVER"] {
-        let groups = asked(sessions, tag, &format!("SHOW {kind} GROUPS"), &mut account).await?;
+    for (kind, groups, sql) in
+        [("REPLICATION", replication, QUESTIONS[1]), ("FAILOVER", failover, QUESTIONS[2])]
+    {
+        let groups = answered(groups, sql, &mut account)?;
         for line in lines(&groups) {
             let name = line.ident("name")?;
             let listed = line.cell("allowed_databases").map(|all| {
@@ -221,7 +233,7 @@ async fn account(sessions: &Sessions, tag: &Tag, container: &Container) -> Answe
                 listed
             } else {
                 let sql = format!("SHOW DATABASES IN {kind} GROUP {}", name.quoted());
-                let rows = asked(sessions, tag, &sql, &mut account).await?;
+                let rows = answered(sessions.read(tag, &sql).await, &sql, &mut account)?;
                 lines(&rows).map(|line| line.text("name").to_owned()).collect()
             };
             if databases.iter().any(|one| one == database.as_str()) {
@@ -236,9 +248,9 @@ async fn account(sessions: &Sessions, tag: &Tag, container: &Container) -> Answe
     Ok(account)
 }
 
-/// A question about the account, which the role may not be allowed to ask.
-async fn asked(sessions: &Sessions, tag: &Tag, sql: &str, account: &mut Account) -> Answer<Rows> {
-    match sessions.read(tag, sql).await {
+/// The answer to a question about the account, which the role may not be allowed to ask.
+fn answered(answer: Answer<Rows>, sql: &str, account: &mut Account) -> Answer<Rows> {
+    match answer {
         Ok(rows) => Ok(rows),
         Err(PortError::Refused(failure)) => {
             if !is_unknown_here(&failure) {

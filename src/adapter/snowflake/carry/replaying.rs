@@ -27,9 +27,13 @@ pub async fn grants(
     to: &Container,
     policy: &Policy,
 ) -> Answer<Vec<String>> {
-    let live = seen::read(sessions, tag, from).await?;
-    let mut candidate = seen::read(sessions, tag, to).await?;
-    let standing = standing::read(sessions, tag, [&live, &candidate]).await?;
+    let (live, candidate, session) = tokio::join!(
+        seen::read(sessions, tag, from),
+        seen::read(sessions, tag, to),
+        standing::session(sessions, tag)
+    );
+    let (live, mut candidate) = (live?, candidate?);
+    let standing = standing::read(sessions, tag, session?, [&live, &candidate]).await?;
     let mut notes: Vec<String> = Vec::new();
     let mut errors = Vec::new();
     for round in 0..=ROUNDS {

@@ -31,17 +31,20 @@ pub(super) struct Standing {
     manages: bool,
 }
 
-/// Asks about the owners on both sides, and about those who manage grants.
-pub(super) async fn read(sessions: &Sessions, tag: &Tag, sides: [&Seen; 2]) -> Answer<Standing> {
-    let rows = sessions.read(tag, "SELECT CURRENT_ROLE()").await?;
-    let role = rows.rows.into_iter().flatten().next().flatten();
+/// The session's role, and the roles that manage all grants.
+pub(super) async fn session(sessions: &Sessions, tag: &Tag) -> Answer<(Ident, BTreeSet<Ident>)> {
+    let (rows, account) = tokio::join!(
+        sessions.read(tag, "SELECT CURRENT_ROLE()"),
+        sessions.read(tag, "SHOW GRANTS ON ACCOUNT")
+    );
+    let role = rows?.rows.into_iter().flatten().next().flatten();
     let role = Ident::verbatim(role.unwrap_or_default()).map_err(|_| {
         PortError::Refused(
             Failure::usage("this session has no role").next("set `role` in profiles.yml"),
         )
     })?;
     // Without the right to see them, those that have it from the start are asked about.
-    let account = match sessions.read(tag, "SHOW GRANTS ON ACCOUNT").await {
+    let account = match account {
         Ok(rows) => rows,
         Err(PortError::Refused(_)) => Rows::default(),
         Err(error) => return Err(error),
@@ -57,6 +60,16 @@ pub(super) async fn read(sessions: &Sessions, tag: &Tag, sides: [&Seen; 2]) -> A
             holders.insert(line.ident("grantee_name")?);
         }
     }
+    Ok((role, holders))
+}
+
+/// Asks about the owners on both sides, and about those who manage grants.
+pub(super) async fn read(
+    sessions: &Sessions,
+    tag: &Tag,
+    (role, holders): (Ident, BTreeSet<Ident>),
+    sides: [&Seen; 2],
+) -> Answer<Standing> {
     let mut asked = holders.clone();
     for side in sides {
         asked.insert(side.owner.clone());

@@ -33,7 +33,7 @@ use self::holder::Row;
 pub use self::home::Home;
 use self::sql::{Claimed, Part, Statements};
 use crate::adapter::snowflake::session::{Sessions, Tag};
-use crate::domain::journal::{Record, VERSION};
+use crate::domain::journal::Record;
 use crate::domain::name::hex;
 use crate::ports::{Answer, Claim, Draft, Lease, Ledger, PortError, Rows, Token};
 
@@ -126,22 +126,9 @@ impl SnowflakeLedger {
         PortError::Refused(holder::lost(token, row.as_ref()))
     }
 
-    /// The first columns of a part that was written.
-    async fn written(&self, part: &Part) -> Answer<Option<Rows>> {
-        let rows = self.read(&self.statements.written(part)).await?;
-        Ok(if rows.rows.is_empty() { None } else { Some(rows) })
-    }
-
-    /// The same for a part that has to be there.
-    async fn found(&self, part: &Part) -> Answer<Rows> {
-        for _ in 0..ATTEMPTS {
-            match self.written(part).await {
-                Ok(Some(rows)) => return Ok(rows),
-                Ok(None) => {}
-                Err(error) => return Err(PortError::Unknown(error_of(error))),
-            }
-        }
-        Err(PortError::Unknown(anyhow!("a record that was written cannot be found")))
+    /// Whether a part was written.
+    async fn written(&self, part: &Part) -> Answer<bool> {
+        Ok(!self.read(&self.statements.written(part)).await?.rows.is_empty())
     }
 
     /// Writes a part, where its record's token still holds.
@@ -165,17 +152,17 @@ impl SnowflakeLedger {
                 Err(error) => return Err(self.told(error).await),
             };
             match (self.written(part).await, unknown, token) {
-                (Ok(Some(_)), _, _) => return Ok(()),
-                (Ok(None), None, Some(token)) => {
+                (Ok(true), _, _) => return Ok(()),
+                (Ok(false), None, Some(token)) => {
                     if attempt == ATTEMPTS || !self.holds(token).await {
                         return Err(self.lost(token).await);
                     }
                     attempt += 1;
                 }
-                (Ok(None), Some(_), _) if attempt < ATTEMPTS => attempt += 1,
+                (Ok(false), Some(_), _) if attempt < ATTEMPTS => attempt += 1,
                 (_, Some(error), _) => return Err(PortError::Unknown(error)),
                 (Err(error), None, _) => return Err(PortError::Unknown(anyhow!("{error}"))),
-                (Ok(None), None, None) => {
+                (Ok(false), None, None) => {
                     let what = "Snowflake says that it wrote nothing, and nothing is there";
                     return Err(PortError::Unknown(anyhow!(what)));
                 }
@@ -214,25 +201,12 @@ impl Ledger for SnowflakeLedger {
         record::assemble(rows, &self.place()).map_err(PortError::Refused)
     }
 
-    async fn append(&self, draft: Draft) -> Answer<Record> {
+    async fn append(&self, draft: Draft) -> Answer<()> {
         let parts = record::parts(&draft, &nonce()?).map_err(refused)?;
         for part in &parts {
             self.put(part, draft.token).await?;
         }
-        let head = parts.last().ok_or_else(|| refused(anyhow!("a record of no parts")))?;
-        // It is there; only its number and its time are the server's.
-        let rows = self.found(head).await?;
-        let row = cells::rows(&rows).next();
-        let row = row.ok_or_else(|| PortError::Unknown(anyhow!("a record was taken away")))?;
-        Ok(Record {
-            v: VERSION,
-            seq: row.number(0)?,
-            at: row.instant(1)?,
-            operation: draft.operation,
-            token: draft.token.map(|token| token.0),
-            by: draft.by,
-            entry: draft.entry,
-        })
+        Ok(())
     }
 
     async fn lease(&self) -> Answer<Option<Lease>> {
