@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use self::console::{Command, Console};
 use self::context::Context;
@@ -32,17 +33,22 @@ use self::tell::Telling;
 use crate::cli::{self, Ended, Invocation, Parsed};
 use crate::config::Config;
 use crate::domain::name::hex;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Kind, Outcome};
 use crate::ports::forge::{DeploymentId, Forge, Task};
 use crate::report::course::Course;
 use crate::report::markdown::{self, Frame, Told};
-use crate::report::{ROLLBACK_WORKFLOW, answer_json, answer_text, failure_json, failure_text};
+use crate::report::{
+    Answer, ROLLBACK_WORKFLOW, Shown, answer_json, answer_text, failure_json, failure_text,
+};
 use crate::verb::site::{ForgeSettings, Glimpse, checkout_of, forge, glimpse_of};
 
 pub use self::outputs::OUTPUTS;
 
 /// How long one request to GitHub may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a second look at production may take after a failure.
+const LOOK: Duration = Duration::from_secs(20);
 
 /// Runs the action of this process.
 pub async fn main() -> ExitCode {
@@ -145,9 +151,13 @@ impl Run<'_> {
     async fn work(&self, asked: &Asked, halt: cli::Halting) -> u8 {
         let recorder = Rc::new(Recorder::new(self.console.clone()));
         let telling = self.telling(asked, &halt).await;
+        let watched = halt.clone();
         let verb = cli::execute(&asked.invocation, recorder.clone(), halt);
         let (ended, begun): (Ended, Option<DeploymentId>) = tokio::join!(verb, telling.beside());
-        let course = recorder.course();
+        let mut course = recorder.course();
+        if let Err(failure) = &ended.result {
+            course.live = self.live_after(&asked.invocation, failure, &watched).await;
+        }
         let frame = self.frame(asked);
         let body =
             markdown::comment(Told { result: &ended.result, course: &course, frame: &frame });
@@ -208,6 +218,35 @@ impl Run<'_> {
             environment_url: inputs.environment_url.clone(),
             patience: PATIENCE,
         }))
+    }
+
+    /// What is live after a failure: looked at again, for as long as there is time. A failure says
+    /// what state production is in in words, and later steps of the job want its name.
+    async fn live_after(
+        &self,
+        failed: &Invocation,
+        failure: &Failure,
+        watched: &cli::Halting,
+    ) -> Option<Shown> {
+        if matches!(failure.kind, Kind::Interrupted | Kind::Terminated) {
+            return None;
+        }
+        let status = Invocation {
+            verb: "status".to_owned(),
+            given: failed.given.clone(),
+            releases: Vec::new(),
+        };
+        let nobody = Rc::new(cli::Progress::to(Box::new(|_| ()), false));
+        let look = cli::execute(&status, nobody, Rc::new(watch::channel(None).0));
+        let mut halt = watched.subscribe();
+        let seen = tokio::select! {
+            seen = timeout(LOOK, look) => seen.ok()?,
+            () = tell::ending(&mut halt) => return None,
+        };
+        match seen.result {
+            Ok(Answer::Status(status)) => status.live,
+            _ => None,
+        }
     }
 
     fn frame(&self, asked: &Asked) -> Frame {

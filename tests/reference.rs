@@ -36,6 +36,14 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("allow.external", "none", "Models that may write outside the database"),
     ("allow.relations", "none", "Relations (`schema.name`) whose loss the gates accept"),
     ("allow.wal", "false", "Absorb a write-ahead log that a crash left beside a DuckDB file"),
+    (
+        "allow.objects",
+        "none",
+        "Kinds of objects of a Snowflake container that a clone may lose or change: stages, pipes, \
+         streams, external-tables, hybrid-tables, iceberg-tables, event-tables, dynamic-tables, \
+         materialized-views, tasks, alerts, shares, replication, unseen",
+    ),
+    ("allow.unseen-grants", "false", "Lose grants that the role cannot see (Snowflake)"),
     ("gates.relations-gone", "stop", "A relation that live has is missing from the build"),
     ("gates.columns-gone", "warn", "A column that live has is missing from the build"),
     ("gates.columns-retyped", "warn", "A column's type differs"),
@@ -228,6 +236,14 @@ fn every_key_of_the_file_is_described() {
     read.sort();
     described.sort();
     assert_eq!(described, read);
+}
+
+#[test]
+fn every_kind_of_object_is_described() {
+    let (_, _, meaning) = KEYS.iter().find(|(key, ..)| *key == "allow.objects").unwrap();
+    let (_, list) = meaning.split_once(": ").unwrap();
+    let kinds = switchback::adapter::snowflake::Kind::ALL;
+    assert_eq!(list, kinds.map(|kind| kind.name()).join(", "));
 }
 
 #[test]

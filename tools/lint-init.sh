@@ -24,6 +24,6 @@ for choice in "" --with-approval; do
     (cd "$shop" && "$switchback" init $choice)
     mapfile -t written < <(find "$shop/.github" -name '*.yml' | sort)
     test ${#written[@]} -gt 0
-    PERSONA=regular tools/lint-workflows.sh "${written[@]}"
+    tools/lint-workflows.sh "${written[@]}"
     echo "checked what init $choice wrote: ${written[*]#"$shop"/}"
 done

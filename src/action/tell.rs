@@ -217,7 +217,7 @@ impl Telling {
 }
 
 /// Waits until the process is to end. A lease that was lost ends the verb and nothing else.
-async fn ending(halt: &mut HaltReceiver) {
+pub async fn ending(halt: &mut HaltReceiver) {
     loop {
         match halted(halt).await {
             Halt::Interrupt | Halt::Terminate => return,

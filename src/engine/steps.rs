@@ -133,7 +133,7 @@ impl Engine<'_> {
                 self.observer.event(Event::DbtEnded(Box::new(summary.clone())));
                 self.tale.dbt = Some(summary);
                 Err(Failure::stopped(message)
-                    .next("read dbt's output above, correct the project and run this again")
+                    .next("read dbt's output, correct the project and run this again")
                     .into())
             }
             DbtEnd::Halted(halt) => Err(halted(&halt).into()),

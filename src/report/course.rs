@@ -1,11 +1,13 @@
 //! The course of a run: what an observer saw of it, for reports that are written whether it ended
 //! well or not.
 //!
-//! May import `domain`.
+//! May import `domain` and the rest of `report`.
 
 use std::time::Duration;
 
+use super::Shown;
 use crate::domain::inventory::Change;
+use crate::domain::name::ReleaseId;
 use crate::domain::project::DbtSummary;
 use crate::domain::verify::Finding;
 
@@ -31,6 +33,15 @@ pub struct Passed {
     pub fate: Fate,
 }
 
+/// A cutover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cutover {
+    /// The release that comes in.
+    pub publishes: ReleaseId,
+    /// The release that was live, if any content was.
+    pub displaces: Option<ReleaseId>,
+}
+
 /// What was seen of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Course {
@@ -44,6 +55,8 @@ pub struct Course {
     pub findings: Vec<Finding>,
     /// What was warned of.
     pub warnings: Vec<String>,
-    /// Whether a cutover began.
-    pub swap_began: bool,
+    /// The cutover that began, if one did.
+    pub cutover: Option<Cutover>,
+    /// What was seen to be live after a run that failed.
+    pub live: Option<Shown>,
 }

@@ -13,10 +13,13 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::report::{Answer, ROLLBACK_WORKFLOW, Word};
 
-/// The action, as the files name it.
-pub const ACTION: &str = "OWNER/switchback@v0";
+/// The action, as the files name it: a release is built with its own name.
+pub const ACTION: &str = match option_env!("SWITCHBACK_ACTION") {
+    Some(named) if !named.is_empty() => named,
+    _ => concat!("OWNER/switchback@v", env!("CARGO_PKG_VERSION")),
+};
 /// The checkout the files use, pinned by commit.
-const CHECKOUT: &str = "actions/checkout@8e8c483db84b4bee98b60c0593521ed34d9990e8 # v6.0.1";
+const CHECKOUT: &str = "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2";
 
 const DEPLOY: &str = include_str!("init/deploy.template");
 const APPROVAL: &str = include_str!("init/approval.template");
@@ -174,7 +177,8 @@ fn filled(template: &str, wish: &Wish, filling: &Filling) -> String {
             "@INPUTS@" => inputs(filling),
             "@ENV@" => env(filling),
             "@ENVIRONMENT_HINT@" => format!(
-                "    # Where the secrets belong to the environment:\n    # environment: {}\n",
+                "    # Where the secrets belong to the environment (the deployment is recorded anyway):\n    \
+                 # environment: {{name: {}, deployment: false}}\n",
                 wish.environment
             ),
             other => format!(
@@ -304,9 +308,15 @@ fn what_next(
         );
     }
     text.push_str("\nnext:\n");
-    let mut steps = vec![format!(
-        "replace OWNER in `{ACTION}`, and pin it: a commit's hash instead of the tag"
-    )];
+    let pin = "a tag can be moved";
+    let mut steps = vec![if ACTION.starts_with("OWNER/") {
+        format!(
+            "in these files, replace OWNER in `{ACTION}` by who publishes Switchback; {pin}, so \
+             better name the release's commit after `@`"
+        )
+    } else {
+        format!("{pin}, so better name the release's commit in `{ACTION}` after `@`")
+    }];
     if !filling.secrets.is_empty() {
         let mut step = String::from("give the repository the secrets that the project asks for:");
         for name in &filling.secrets {

@@ -25,7 +25,7 @@ fn wish(with_approval: bool) -> Wish {
 #[test]
 fn the_files_of_a_warehouse_in_the_cloud() {
     for (name, text) in files(&wish(false), &filling(false)) {
-        insta::assert_snapshot!(format!("cloud_{name}"), text);
+        insta::assert_snapshot!(format!("cloud_{name}"), unversioned(&text));
     }
 }
 
@@ -33,7 +33,19 @@ fn the_files_of_a_warehouse_in_the_cloud() {
 fn the_files_with_an_approval_between_two_jobs() {
     let files = files(&wish(true), &filling(false));
     assert_eq!(files.len(), 2);
-    insta::assert_snapshot!("approval_switchback-deploy.yml", files[0].1);
+    insta::assert_snapshot!("approval_switchback-deploy.yml", unversioned(&files[0].1));
+}
+
+/// The text as it is with every version.
+fn unversioned(text: &str) -> String {
+    text.replace(ACTION, "OWNER/switchback@vX.Y.Z")
+}
+
+#[test]
+fn the_action_is_named_by_the_release_that_wrote_the_file() {
+    let (name, version) = ACTION.split_once('@').unwrap();
+    assert!(name.ends_with("/switchback"), "{ACTION}");
+    assert_eq!(version, concat!("v", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]

@@ -166,22 +166,49 @@ async fn only_what_counted_as_live_becomes_inactive() {
 async fn a_comment_is_found_again_on_a_later_page_and_updated() {
     let server = Server::start(|heard, _| {
         let other = |id: u32| json!({ "id": id, "body": "see <!-- m --> there" });
+        let bot = json!({ "login": "github-actions[bot]", "type": "Bot" });
         match heard.method.as_str() {
+            "GET" if heard.path == "/user" => {
+                Reply::json(403, &json!({ "message": "Resource not accessible by integration" }))
+            }
             "GET" if heard.path.contains("&page=1") => {
                 Reply::json(200, &Value::from((0..100).map(other).collect::<Vec<_>>()))
             }
-            "GET" => {
-                Reply::json(200, &json!([other(100), { "id": 555, "body": "<!-- m -->\nold" }]))
-            }
+            "GET" => Reply::json(
+                200,
+                &json!([other(100), { "id": 555, "body": "<!-- m -->\nold", "user": bot }]),
+            ),
             "PATCH" => Reply::json(200, &json!({ "id": 555 })),
             _ => Reply::json(500, &json!({})),
         }
     });
     github(&server.address, PATIENCE).comment(3, "<!-- m -->", "<!-- m -->\nnew").await.unwrap();
     let heard = server.heard();
-    assert_eq!(heard.len(), 3);
-    assert_eq!(heard[2].path, "/repos/octo/shop/issues/comments/555");
-    assert_eq!(heard[2].body["body"], "<!-- m -->\nnew");
+    assert_eq!(heard.len(), 4);
+    assert_eq!(heard[3].path, "/repos/octo/shop/issues/comments/555");
+    assert_eq!(heard[3].body["body"], "<!-- m -->\nnew");
+}
+
+#[tokio::test]
+async fn a_forged_comment_is_left_alone_and_ours_is_written_beside_it() {
+    for user in [None, Some("deployer")] {
+        let server = Server::start(move |heard, _| match (heard.method.as_str(), user) {
+            ("GET", Some(user)) if heard.path == "/user" => {
+                Reply::json(200, &json!({ "login": user }))
+            }
+            ("GET", None) if heard.path == "/user" => Reply::json(403, &json!({})),
+            ("GET", _) => {
+                let forged = json!({ "login": "mallory", "type": "User" });
+                Reply::json(200, &json!([{ "id": 1, "body": "<!-- m -->\nlies", "user": forged }]))
+            }
+            ("POST", _) => Reply::json(201, &json!({ "id": 2 })),
+            _ => Reply::json(500, &json!({})),
+        });
+        let github = github(&server.address, PATIENCE);
+        github.comment(3, "<!-- m -->", "<!-- m -->\nnew").await.unwrap();
+        let last = server.lines().pop().unwrap();
+        assert_eq!(last, "POST /repos/octo/shop/issues/3/comments", "{user:?}");
+    }
 }
 
 #[tokio::test]

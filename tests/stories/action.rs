@@ -69,6 +69,8 @@ fn what_was_live_before_becomes_inactive_and_a_failed_deploy_leaves_it_alone() {
     runner.world.release_that("2", &json!({"fail_node": "model.shop.b"}));
     let run = runner.run(&[]).expect(3);
     assert_eq!(runner.outputs()["status"], "unchanged");
+    assert_eq!(runner.outputs()["live-release"], "r1");
+    assert_eq!(runner.outputs()["release"], "");
     assert_eq!(runner.outputs()["failures"], "1");
     let commands = obeyed(&run.out);
     assert!(

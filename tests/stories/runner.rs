@@ -31,7 +31,11 @@ pub fn github() -> (Server, Arc<Mutex<Remembered>>) {
 }
 
 fn answer(heard: &Heard, memory: &mut Remembered) -> Reply {
-    let path = heard.path.split('?').next().unwrap().strip_prefix("/repos/o/r").unwrap();
+    let path = heard.path.split('?').next().unwrap();
+    if path == "/user" {
+        return Reply::json(403, &json!({ "message": "Resource not accessible by integration" }));
+    }
+    let path = path.strip_prefix("/repos/o/r").unwrap();
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let number = |text: &str| text.parse::<u64>().unwrap();
     match (heard.method.as_str(), parts.as_slice()) {
@@ -64,7 +68,7 @@ fn answer(heard: &Heard, memory: &mut Remembered) -> Reply {
                 .comments
                 .iter()
                 .enumerate()
-                .map(|(at, body)| json!({ "id": at, "body": body }))
+                .map(|(at, body)| json!({ "id": at, "body": body, "user": { "type": "Bot" } }))
                 .collect();
             Reply::json(200, &Value::from(known))
         }

@@ -47,7 +47,7 @@ for workflow in .github/workflows/deploy.yml .github/workflows/rollback.yml; do
 done
 # What people copy names this repository and this release.
 for page in README.md docs/github.md .github/workflows/deploy.yml .github/workflows/rollback.yml; do
-    OLD=OWNER/switchback NEW=$repository perl -pi -e 's/\Q$ENV{OLD}\E/$ENV{NEW}/g; s/\@vX\.Y\.Z/\@v'"$version"'/g' "$page"
+    OLD=OWNER/switchback NEW=$repository perl -pi -e 's/\Q$ENV{OLD}\E/$ENV{NEW}/g; s/X\.Y\.Z/'"$version"'/g; s{ghcr\.io/[^\s@:`]+}{\L$&}g' "$page"
 done
 commit "Release $version: pin the action in the reusable workflows"
 git tag "v$version"

@@ -1,6 +1,6 @@
 //! Requests: sent with a time-out, repeated where that is safe, their answers judged.
 //!
-//! May import its sibling `answer`, and `ports`.
+//! May import its siblings `answer` and `wire`, and `ports`.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Settings;
 use super::answer::{Answer, Verdict, judge};
+use super::wire::{Account, Author};
 use crate::config::secret::Secret;
 use crate::ports::forge::{Complaint, Told};
 
@@ -22,6 +23,8 @@ const ATTEMPTS: u32 = 3;
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// How long we wait after GitHub failed on its own side.
 const AFTER_A_FAULT: Duration = Duration::from_millis(500);
+/// How the tokens of apps begin, also those that jobs are given.
+const APP_TOKEN: &str = "ghs_";
 /// How much of an answer is read.
 const MOST_BYTES: usize = 8 << 20;
 
@@ -117,6 +120,20 @@ impl Client {
         self.request(what, needs, path, &Method::Patch(body)).await
     }
 
+    /// Who the token belongs to. GitHub answers that only to people's tokens, so whatever else it
+    /// says means an app's.
+    pub async fn author(&self) -> Author {
+        if self.token.expose().starts_with(APP_TOKEN) {
+            return Author::App;
+        }
+        let known = self.send("/user", &Method::Get).await.ok();
+        let account = known
+            .filter(|answer| answer.status.is_success())
+            .and_then(|answer| serde_json::from_slice::<Account>(&answer.body).ok())
+            .filter(|account| !account.login.is_empty());
+        account.map_or(Author::App, |account| Author::Account(account.login))
+    }
+
     async fn request<T: DeserializeOwned>(
         &self,
         what: &str,
@@ -124,6 +141,7 @@ impl Client {
         path: &str,
         method: &Method<'_>,
     ) -> Told<T> {
+        let path = &format!("{}{path}", self.base);
         let mut attempt = 1;
         loop {
             let wait = match self.send(path, method).await {
@@ -154,12 +172,11 @@ impl Client {
     }
 
     async fn send(&self, path: &str, method: &Method<'_>) -> Told<Answer> {
-        let path = format!("{}{path}", self.base);
         let work = async {
             let response = match method {
-                Method::Get => self.octocrab._get(path.as_str()).await,
-                Method::Post(body) => self.octocrab._post(path.as_str(), Some(sized(body))).await,
-                Method::Patch(body) => self.octocrab._patch(path.as_str(), Some(sized(body))).await,
+                Method::Get => self.octocrab._get(path).await,
+                Method::Post(body) => self.octocrab._post(path, Some(sized(body))).await,
+                Method::Patch(body) => self.octocrab._patch(path, Some(sized(body))).await,
             };
             let response = response.map_err(|error| chain(&error))?;
             let (parts, body) = response.into_parts();

@@ -102,14 +102,22 @@ impl GitHub {
     /// Our comment on a pull request. The first page is where it mostly is: comments come oldest
     /// first.
     async fn our_comment(&self, pull_request: u64, marker: &str) -> Told<Option<u64>> {
+        let mut whose = None;
         for page in 1..=COMMENT_PAGES {
             let path = format!("/issues/{pull_request}/comments?per_page=100&page={page}");
             let comments: Vec<Comment> =
                 self.client.get("looking for the comment", PULLS_WRITE, &path).await?;
             let last = comments.len() < 100;
-            let ours = |one: &Comment| one.body.as_deref().is_some_and(|b| b.starts_with(marker));
-            if let Some(found) = comments.into_iter().find(ours) {
-                return Ok(Some(found.id));
+            let looks_ours =
+                |one: &Comment| one.body.as_deref().is_some_and(|b| b.starts_with(marker));
+            for found in comments.iter().filter(|one| looks_ours(one)) {
+                let author = match whose.take() {
+                    Some(known) => known,
+                    None => self.client.author().await,
+                };
+                if whose.insert(author).wrote(found) {
+                    return Ok(Some(found.id));
+                }
             }
             if last {
                 break;

@@ -39,6 +39,41 @@ pub struct Comment {
     /// Its text.
     #[serde(default)]
     pub body: Option<String>,
+    /// Who wrote it; none where the account is gone.
+    #[serde(default)]
+    pub user: Option<Account>,
+}
+
+/// An account.
+#[derive(Debug, Default, Deserialize)]
+pub struct Account {
+    /// Its name.
+    #[serde(default)]
+    pub login: String,
+    /// `User`, `Bot`, ….
+    #[serde(default, rename = "type")]
+    pub kind: String,
+}
+
+/// Whose token ours is, as far as GitHub tells.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Author {
+    /// A person's, or a machine user's.
+    Account(String),
+    /// An app's, such as the one that each job is given. GitHub does not tell an app its own name.
+    App,
+}
+
+impl Author {
+    /// Whether a comment can be ours. Anybody can write the words that ours begins with; a comment
+    /// that its author can change afterwards must never become our report.
+    pub fn wrote(&self, comment: &Comment) -> bool {
+        comment.user.as_ref().is_some_and(|user| match self {
+            Self::Account(login) => user.login.eq_ignore_ascii_case(login),
+            // People cannot be bots, and an app writes only where it was let in.
+            Self::App => user.kind == "Bot",
+        })
+    }
 }
 
 /// A pull request.
@@ -88,6 +123,22 @@ mod tests {
 
     fn pulls(text: &str) -> Vec<Pull> {
         serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_comment_that_somebody_else_wrote_is_never_ours() {
+        let by = |login: &str, kind: &str| Comment {
+            id: 1,
+            body: None,
+            user: Some(Account { login: login.into(), kind: kind.into() }),
+        };
+        let app = Author::App;
+        assert!(app.wrote(&by("github-actions[bot]", "Bot")));
+        assert!(!app.wrote(&by("github-actions[bot]", "User")));
+        let me = Author::Account("deployer".into());
+        assert!(me.wrote(&by("Deployer", "User")));
+        assert!(!me.wrote(&by("mallory", "User")) && !me.wrote(&by("github-actions[bot]", "Bot")));
+        assert!(!app.wrote(&Comment { id: 1, body: None, user: None }));
     }
 
     #[test]

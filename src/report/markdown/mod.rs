@@ -187,7 +187,10 @@ fn of_changed(changed: &Changed, told: Told<'_>, detail: Detail) -> Vec<Part> {
         ("the gates", parts::gates(&changed.findings)),
         ("what leaves production", parts::loss(changed.loss.as_ref(), detail.relations)),
         ("what changed", parts::changes("What changed", differing, detail.relations)),
-        ("access rules", parts::grants(changed.plan.as_ref())),
+        (
+            "access rules",
+            parts::grants(changed.plan.as_ref().filter(|_| detail.timeline), detail.nodes),
+        ),
         ("notes", parts::section("Notes", &parts::list(&changed.notes, detail.nodes))),
     ]);
     parts
@@ -209,6 +212,7 @@ fn of_failure(failure: &Failure, told: Told<'_>, detail: Detail) -> Vec<Part> {
     let mut parts = vec![
         ("the headline", headline),
         ("production’s state", parts::sentence("State", failure.production.as_deref())),
+        ("what is live", parts::live(course.live.as_ref())),
         ("what happened", escape::block(&failure.explanation(), detail.message)),
         ("what to do", parts::next(failure.next.as_deref())),
         ("the gates", parts::gates(&course.findings)),

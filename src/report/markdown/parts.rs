@@ -58,11 +58,20 @@ pub fn headline(changed: &Changed, frame: &Frame) -> String {
     }
 }
 
+/// What is live, in a sentence.
+pub fn live(live: Option<&Shown>) -> String {
+    live.map_or(String::new(), |live| format!("**Live:** {}\n", since(live)))
+}
+
+fn since(live: &Shown) -> String {
+    let at = live.at.map_or(String::new(), |at| format!(", since {}", moment(at)));
+    format!("{}{at}", release(live))
+}
+
 pub fn facts(changed: &Changed) -> String {
     let mut rows = Vec::new();
     if let Some(live) = &changed.live {
-        let since = live.at.map_or(String::new(), |at| format!(", since {}", moment(at)));
-        rows.push(("live", format!("{}{since}", release(live))));
+        rows.push(("live", since(live)));
     }
     if let Some(old) = &changed.previous {
         rows.push(("before it", format!("{}, kept", release(old))));
@@ -77,11 +86,12 @@ pub fn facts(changed: &Changed) -> String {
         rows.push(("took", format!("{:.1} s", changed.seconds)));
     }
     let mut text = String::new();
-    if !rows.is_empty() {
-        text.push_str("| | |\n|---|---|\n");
-    }
-    for (what, value) in rows {
+    for (at, (what, value)) in rows.iter().enumerate() {
         let _ = writeln!(text, "| {what} | {value} |"); // writing to a String cannot fail
+        // Markdown knows no table without a head, and shows an empty one.
+        if at == 0 {
+            text.push_str("|:--|:--|\n");
+        }
     }
     text
 }
@@ -231,18 +241,14 @@ pub fn loss(loss: Option<&Loss>, most: usize) -> String {
 }
 
 /// What was done to access rules, where the warehouse has any to carry.
-pub fn grants(plan: Option<&Plan>) -> String {
+pub fn grants(plan: Option<&Plan>, most: usize) -> String {
     let steps = plan.map_or(&[][..], |plan| &plan.steps);
-    let effects: usize = steps
+    let effects: Vec<String> = steps
         .iter()
         .filter(|one| matches!(one.step, Step::SyncGrants { .. }))
-        .map(|one| one.effects.len())
-        .sum();
-    if effects == 0 {
-        return String::new();
-    }
-    let text = format!("Carried from what was live to what came in: {effects} changes.\n");
-    section("Access rules", &text)
+        .flat_map(|one| one.effects.iter().map(ToString::to_string))
+        .collect();
+    section("Access rules", &list(&effects, most))
 }
 
 /// Sentences, one a line.

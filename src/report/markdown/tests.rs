@@ -242,7 +242,8 @@ fn everywhere(evil: &str) -> Vec<(Outcome<Answer>, Course, Frame)> {
             took: Duration::ZERO,
             fate: Fate::Done,
         }],
-        swap_began: false,
+        cutover: None,
+        live: Some(crate::report::Shown { commit: Some(evil.into()), ..shown(1) }),
     };
     let frame = Frame {
         verb: evil.into(),

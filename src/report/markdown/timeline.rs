@@ -3,11 +3,14 @@
 //! May import `report::course`.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::super::course::{Course, Fate, Passed};
 
 /// How many bars a diagram has at most.
 const BARS: usize = 40;
+/// Up to how long the axis counts in parts of a second.
+const SHORT: Duration = Duration::from_secs(20);
 
 /// The diagram as a fenced block; empty where nothing took place.
 #[must_use]
@@ -15,9 +18,10 @@ pub fn timeline(course: &Course) -> String {
     if course.passed.is_empty() {
         return String::new();
     }
-    let mut text = String::from(
-        "```mermaid\ngantt\n  dateFormat x\n  axisFormat %M:%S\n  section min and s\n",
-    );
+    let end = course.passed.iter().map(|one| one.began + one.took).max().unwrap_or_default();
+    let (axis, unit) = if end < SHORT { ("%S.%L", "seconds") } else { ("%M:%S", "min and s") };
+    let mut text =
+        format!("```mermaid\ngantt\n  dateFormat x\n  axisFormat {axis}\n  section {unit}\n");
     for one in course.passed.iter().take(BARS) {
         let Passed { what, began, took, fate } = one;
         let kind = match fate {
@@ -46,8 +50,6 @@ fn label(what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
