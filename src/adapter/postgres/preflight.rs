@@ -3,7 +3,7 @@
 //! May import `failure`, `ports` and this adapter's files.
 
 use super::warehouse::Postgres;
-use super::{lease, sql, stamp};
+use super::{lease, outside, sql, stamp};
 use crate::failure::{Failure, Outcome};
 
 /// The oldest server.
@@ -106,6 +106,16 @@ impl Postgres {
         if let Some(row) = rows.first() {
             let (what, way): (String, String) = (row.get(0), row.get(1));
             return Err(Failure::usage(what).next(way));
+        }
+        let client = self.sessions.reading().await?;
+        let bound = outside::capture(&client, &lives).await?;
+        if !bound.refusals().is_empty() {
+            return Err(Failure::usage(format!(
+                "what is outside the swapped schemas is bound to them and would go on with old \
+                 data after a swap:\n  {}",
+                bound.refusals().join("\n  ")
+            ))
+            .next("drop what is named, or move it into a schema that dbt writes"));
         }
         self.check_locks(&lives, row.get(5)).await?;
         self.check_others(&lives).await

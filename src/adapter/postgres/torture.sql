@@ -6,6 +6,7 @@ DO $$ BEGIN
     CREATE ROLE shop_reader; CREATE ROLE "shop Writer"; CREATE ROLE shop_owner;
     CREATE ROLE shop_lender;
   END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$;
 CREATE SCHEMA shop;
 CREATE SCHEMA "Shop Two";

@@ -11,6 +11,7 @@ DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'outside_reader') THEN
     CREATE ROLE outside_reader; CREATE ROLE outside_owner;
   END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$;
 CREATE SCHEMA live; CREATE SCHEMA build; CREATE SCHEMA bi;
 CREATE TYPE live.mood AS ENUM ('old'); CREATE TYPE build.mood AS ENUM ('old', 'new');
