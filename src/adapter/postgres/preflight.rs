@@ -107,6 +107,14 @@ impl Postgres {
             let (what, way): (String, String) = (row.get(0), row.get(1));
             return Err(Failure::usage(what).next(way));
         }
+        self.check_locks(&lives, row.get(5)).await?;
+        self.check_others(&lives).await
+    }
+
+    /// Looks at what is bound to live from outside and could not be made anew in a swap. Only where
+    /// all live schemas are known: what lies in one of them is not outside.
+    pub(super) async fn check_outside(&self) -> Outcome<()> {
+        let lives = self.lives();
         let client = self.sessions.reading().await?;
         let bound = outside::capture(&client, &lives).await?;
         if !bound.refusals().is_empty() {
@@ -117,8 +125,7 @@ impl Postgres {
             ))
             .next("drop what is named, or move it into a schema that dbt writes"));
         }
-        self.check_locks(&lives, row.get(5)).await?;
-        self.check_others(&lives).await
+        Ok(())
     }
 
     /// dbt's sessions would find production by names without schemas while they build.
