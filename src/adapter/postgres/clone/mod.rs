@@ -15,6 +15,8 @@
 pub mod bodies;
 mod crossing;
 mod finish;
+#[cfg(test)]
+mod measure;
 mod plan;
 mod read;
 mod rows;
