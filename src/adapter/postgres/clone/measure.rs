@@ -33,18 +33,25 @@ async fn copied(server: &Server, database: &str, build: &str) -> f64 {
 #[ignore = "a measurement"]
 async fn measure_a_copy_against_a_dump_and_against_bare_inserts() {
     let Some(server) = Server::start(&["max_wal_size=8GB"]) else { return };
+    against(&server, "as dbt makes tables", "", "").await;
+    against(&server, "with a key and an index each", "PRIMARY KEY", "CREATE INDEX").await;
+}
+
+async fn against(server: &Server, what: &str, key: &str, index: &str) {
     let database = server.database().await;
     let client = server.connect(&database).await;
     let mut text = String::from("CREATE SCHEMA live; CREATE SCHEMA bare;");
     for n in 0..6 {
-        text.push_str(&format!(
-            "CREATE TABLE live.t{n} (id bigint PRIMARY KEY, at timestamptz, name text, amount numeric);
+        let index =
+            if index.is_empty() { String::new() } else { format!("{index} ON live.t{n} (at);") };
+        text = format!(
+            "{text}CREATE TABLE live.t{n} (id bigint {key}, at timestamptz, name text, amount numeric);
              INSERT INTO live.t{n} SELECT g, now() - g * interval '1 s', 'name of ' || g, g * 1.5
                FROM generate_series(1, {}) g;
-             CREATE INDEX ON live.t{n} (at);
+             {index}
              CREATE TABLE bare.t{n} (LIKE live.t{n});",
             1_000_000 / (n + 1)
-        ));
+        );
     }
     text.push_str("ANALYZE");
     client.batch_execute(&text).await.expect("tables");
@@ -57,7 +64,7 @@ async fn measure_a_copy_against_a_dump_and_against_bare_inserts() {
     })
     .await;
     client.batch_execute("CHECKPOINT").await.expect("a checkpoint");
-    let ours = copied(&server, &database, "build").await;
+    let ours = copied(server, &database, "build").await;
     client.batch_execute("DROP SCHEMA build CASCADE; CHECKPOINT").await.expect("a checkpoint");
     let other = server.database().await;
     let began = Instant::now();
@@ -78,7 +85,7 @@ async fn measure_a_copy_against_a_dump_and_against_bare_inserts() {
         .expect("psql");
     assert!(loaded.success() && dump.wait().expect("pg_dump").success());
     let dumped = began.elapsed().as_secs_f64();
-    eprintln!("bare inserts {bare:.2} s, copy {ours:.2} s, pg_dump | psql {dumped:.2} s");
+    eprintln!("{what}: bare inserts {bare:.2} s, copy {ours:.2} s, pg_dump | psql {dumped:.2} s");
     eprintln!(
         "copy: {:.2} times the dump's speed, {:.2} of the inserts'",
         dumped / ours,
@@ -111,6 +118,9 @@ async fn measure_many_relations() {
         let began = Instant::now();
         let captured = outside::capture(tx.client(), &lives).await.expect("a capture");
         let capture = began.elapsed().as_secs_f64() * 1000.0;
+        let began = Instant::now();
+        outside::still(tx.client(), &captured).await.expect("an answer");
+        let still = began.elapsed().as_secs_f64() * 1000.0;
         tx.batch_execute(
             "ALTER SCHEMA live RENAME TO x; ALTER SCHEMA build RENAME TO live;
              ALTER SCHEMA x RENAME TO build",
@@ -121,6 +131,8 @@ async fn measure_many_relations() {
         let renamed = [("live".to_owned(), "build".to_owned())];
         outside::recreate(&tx, &captured, &renamed).await.expect("made anew");
         let anew = began.elapsed().as_secs_f64() * 1000.0;
-        eprintln!("{relations}: copy {took:.2} s, capture {capture:.1} ms, made anew {anew:.1} ms");
+        eprintln!(
+            "{relations}: copy {took:.2} s, capture {capture:.1} ms, still {still:.1} ms, made anew {anew:.1} ms"
+        );
     }
 }
