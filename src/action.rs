@@ -1,183 +1,289 @@
 //! The front door for GitHub: reads `INPUT_*`, runs the verb as the command line would, and writes
-//! the outputs.
+//! outputs, job summary, annotations, deployments and the pull request's comment.
 //!
-//! Inputs have the options' names; an empty input counts as not given. Outputs are written with
-//! random delimiters, so that no text in them can end its value early.
+//! What GitHub is told never changes how a run ends. Everything printed goes through the console,
+//! in which no text of others can be a workflow command.
+
+mod annotate;
+mod console;
+mod context;
+mod first;
+mod inputs;
+mod outputs;
+mod owner;
+mod recorder;
+mod tell;
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use crate::cli::{self, Ended, Parsed, Stream};
-use crate::config::options::{OPTIONS, Shape, VERBS};
-use crate::domain::name::{ReleaseId, hex};
-use crate::failure::Failure;
-use crate::report::{Answer, Word, answer_text, failure_json, failure_text};
+use tokio::sync::watch;
 
-/// The outputs, with what they mean; `action.yml` is checked against this table.
-pub const OUTPUTS: &[(&str, &str)] = &[
-    ("outcome", "How the run ended, one word of a closed set"),
-    ("release", "The release this run made, published or brought back"),
-    ("previous-release", "The release that was live before"),
-    ("live-release", "The release that is live now"),
-    ("rollback-command", "The command that undoes this run; the reason in it is yours"),
-];
+use self::console::{Command, Console};
+use self::context::Context;
+use self::inputs::{Env, Inputs};
+use self::recorder::Recorder;
+use self::tell::Telling;
+use crate::cli::{self, Ended, Invocation, Parsed};
+use crate::config::Config;
+use crate::domain::name::hex;
+use crate::failure::{Failure, Outcome};
+use crate::ports::forge::{DeploymentId, Forge, Task};
+use crate::report::course::Course;
+use crate::report::markdown::{self, Frame, Told};
+use crate::report::{ROLLBACK_WORKFLOW, answer_json, answer_text, failure_json, failure_text};
+use crate::verb::site::{ForgeSettings, Glimpse, checkout_of, forge, glimpse_of};
+
+pub use self::outputs::OUTPUTS;
+
+/// How long one request to GitHub may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the action of this process.
 pub async fn main() -> ExitCode {
-    let arguments = arguments(&|name| std::env::var(name).ok());
-    let ended = match arguments.map(|arguments| cli::parse(&arguments)) {
-        Err(failure) => refused(failure),
-        Ok(Parsed::Text(text, _)) => refused(Failure::usage(text.trim().to_owned())),
-        Ok(Parsed::Run(invocation)) => cli::execute(&invocation).await,
-    };
-    match &ended.result {
-        Ok(answer) => cli::print(Stream::Out, &answer_text(answer)),
-        Err(failure) => cli::print(Stream::Error, &failure_text(failure)),
+    if first::is_first() {
+        return first::supervise().await.unwrap_or_else(|error| {
+            cli::print(cli::Stream::Error, &format!("error: the action cannot start: {error}\n"));
+            ExitCode::FAILURE
+        });
     }
-    write_outputs(&ended);
-    ExitCode::from(ended.code)
+    let console = Console::new(Box::new(std::io::stdout()));
+    let code = run(&|name| std::env::var(name).ok(), &console).await;
+    console.end();
+    ExitCode::from(code)
 }
 
-fn refused(failure: Failure) -> Ended {
-    Ended { code: failure.kind.exit_code(), result: Err(failure) }
+/// What the inputs ask for.
+struct Asked {
+    inputs: Inputs,
+    invocation: Invocation,
+    dry_run: bool,
 }
 
-/// The command line that the inputs amount to.
-fn arguments(env: &dyn Fn(&str) -> Option<String>) -> Result<Vec<String>, Failure> {
-    // The runner upper-cases names and keeps their hyphens.
-    let input = |name: &str| {
-        env(&format!("INPUT_{}", name.to_uppercase()))
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
-    };
-    let verb = input("verb").unwrap_or_else(|| "deploy".to_owned());
-    let Some(known) = VERBS.iter().find(|known| known.name == verb) else {
-        let names: Vec<&str> = VERBS.iter().map(|known| known.name).collect();
-        return Err(Failure::usage(format!(
-            "`verb` is `{verb}`; allowed are {}",
-            names.join(", ")
-        )));
-    };
-    let mut arguments = vec![verb.clone()];
-    // Inputs of other verbs are left out: a workflow may pass the same inputs to several verbs.
-    for option in OPTIONS.iter().filter(|option| option.is_for(&verb)) {
-        let Some(value) = input(option.name) else {
-            continue;
-        };
-        let flag = format!("--{}", option.name);
-        match option.shape {
-            Shape::Flag => match value.as_str() {
-                "true" => arguments.push(flag),
-                "false" => {}
-                other => {
-                    return Err(Failure::usage(format!(
-                        "`{}` is `{other}`; allowed are true and false",
-                        option.name
-                    )));
-                }
-            },
-            Shape::Many(_) => {
-                for line in value.lines().map(str::trim).filter(|line| !line.is_empty()) {
-                    arguments.push(format!("{flag}={line}"));
-                }
-            }
-            Shape::Text(_) | Shape::Choice(_) => arguments.push(format!("{flag}={value}")),
-        }
-    }
-    if known.releases.1 > 0
-        && let Some(releases) = input("release")
-    {
-        arguments.extend(releases.split_whitespace().map(str::to_owned));
-    }
-    Ok(arguments)
+/// One run of the action.
+struct Run<'a> {
+    env: Env<'a>,
+    console: &'a Console,
+    context: Context,
+    /// What could be seen of the project.
+    seen: Glimpse,
+    began: SystemTime,
 }
 
-fn outputs(ended: &Ended) -> Vec<(&'static str, String)> {
-    let mut values = Vec::new();
-    match &ended.result {
-        Ok(Answer::Changed(changed)) => {
-            let name =
-                |release: Option<ReleaseId>| release.map_or(String::new(), |r| r.to_string());
-            values.push(("outcome", changed.word.as_str().to_owned()));
-            let release = changed.plan.as_ref().filter(|_| changed.word != Word::Pruned);
-            values.push(("release", name(release.map(|plan| plan.release))));
-            values.push(("previous-release", name(changed.previous.as_ref().map(|p| p.release))));
-            values.push(("live-release", name(changed.live.as_ref().map(|live| live.release))));
-            values.push(("rollback-command", changed.undo.clone().unwrap_or_default()));
-        }
-        Ok(Answer::Said(word, _)) => values.push(("outcome", word.as_str().to_owned())),
-        Ok(Answer::Status(status)) => {
-            let live = status.live.as_ref().map_or(String::new(), |live| live.release.to_string());
-            values.push(("live-release", live));
-        }
-        Ok(Answer::Releases(_) | Answer::Doctor(_)) => {}
-        Err(failure) => {
-            let outcome = failure_json(failure)["outcome"].as_str().unwrap_or_default().to_owned();
-            values.push(("outcome", outcome));
+async fn run(env: Env<'_>, console: &Console) -> u8 {
+    let began = SystemTime::now();
+    let context = Context::read(env);
+    // Before anything is printed that could hold one.
+    console.commands(&masks(inputs::secrets(env)));
+    let asked = ask(env, &context);
+    let invocation = asked.as_ref().ok().map(|asked| &asked.invocation);
+    let seen = see(invocation);
+    console.commands(&masks(
+        seen.asked.iter().filter(|one| one.secret).filter_map(|one| env(&one.name)),
+    ));
+    let run = Run { env, console, context, seen, began };
+    match (asked, cli::watch_signals()) {
+        (Ok(asked), Ok(halt)) => run.work(&asked, halt).await,
+        (Err(failure), _) | (_, Err(failure)) => {
+            let ended = Ended { code: failure.kind.exit_code(), result: Err(failure) };
+            let verb = inputs::verb(env).unwrap_or_else(|_| "action".to_owned());
+            let frame = Frame { verb, environment: "production".to_owned(), ..Frame::default() };
+            run.report(&ended, &Course::default(), frame);
+            ended.code
         }
     }
-    values
 }
 
-fn write_outputs(ended: &Ended) {
-    let Ok(path) = std::env::var("GITHUB_OUTPUT") else {
-        return;
+fn ask(env: Env<'_>, context: &Context) -> Outcome<Asked> {
+    let inputs = Inputs::read(env)?;
+    let invocation = match cli::parse(&inputs::arguments(env)?) {
+        Parsed::Run(invocation) => invocation,
+        Parsed::Text(text, _) => return Err(Failure::usage(text.trim().to_owned())),
     };
-    let mut text = String::new();
-    for (name, value) in outputs(ended) {
-        let delimiter = delimiter();
-        text.extend([name, "<<", &delimiter, "\n", &value, "\n", &delimiter, "\n"]);
-    }
-    let written = OpenOptions::new()
-        .append(true)
-        .open(&path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
-    if let Err(error) = written {
-        cli::print(Stream::Error, &format!("warning: outputs could not be written: {error}\n"));
-    }
+    let dry_run = invocation.given.contains_key("dry-run");
+    context.refuse_unmerged(&invocation.verb, dry_run, inputs.allow_pull_request)?;
+    Ok(Asked { inputs, invocation, dry_run })
+}
+
+/// A glimpse of the project; what cannot be seen is the verb's to complain about.
+fn see(invocation: Option<&Invocation>) -> Glimpse {
+    let look = || {
+        let cwd = std::env::current_dir().ok()?;
+        let config = Config::load(&invocation?.given, &cwd).ok()?;
+        let env = Arc::new(|name: &str| std::env::var(name).ok());
+        Some(glimpse_of(&config, &(env as _), &cwd))
+    };
+    look().unwrap_or_default()
+}
+
+/// Masks for secrets, line by line, as they would be printed. Very short ones would blacken
+/// everything.
+fn masks(secrets: impl IntoIterator<Item = String>) -> Vec<Command> {
+    let mut lines: Vec<String> = secrets
+        .into_iter()
+        .flat_map(|secret| secret.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>())
+        .filter(|line| line.chars().count() > 3)
+        .collect();
+    lines.sort();
+    lines.dedup();
+    lines.into_iter().map(|line| Command::new("add-mask", line)).collect()
 }
 
 /// Thirty-two random digits from the kernel.
-fn delimiter() -> String {
+fn random() -> String {
     let mut bytes = [0u8; 16];
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    format!("switchback_{}", hex(&bytes))
+    hex(&bytes)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(inputs: &[(&str, &str)]) -> Result<Vec<String>, Failure> {
-        arguments(&|name| {
-            inputs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-        })
+impl Run<'_> {
+    async fn work(&self, asked: &Asked, halt: cli::Halting) -> u8 {
+        let recorder = Rc::new(Recorder::new(self.console.clone()));
+        let telling = self.telling(asked, &halt).await;
+        let verb = cli::execute(&asked.invocation, recorder.clone(), halt);
+        let (ended, begun): (Ended, Option<DeploymentId>) = tokio::join!(verb, telling.beside());
+        let course = recorder.course();
+        let frame = self.frame(asked);
+        let body =
+            markdown::comment(Told { result: &ended.result, course: &course, frame: &frame });
+        let marker = markdown::marker(&frame.environment);
+        self.report(&ended, &course, frame);
+        telling.after(&ended.result, begun, &marker, &body).await;
+        let complaints = telling.complaints();
+        self.console.commands(&annotate::warnings(&complaints));
+        self.append("GITHUB_STEP_SUMMARY", &markdown::complaints(&complaints));
+        ended.code
     }
 
-    #[test]
-    fn without_inputs_it_deploys() {
-        assert_eq!(read(&[]).unwrap(), ["deploy"]);
+    async fn telling(
+        &self,
+        asked: &Asked,
+        halt: &watch::Sender<Option<crate::ports::Halt>>,
+    ) -> Telling {
+        let Asked { inputs, invocation, dry_run } = asked;
+        let task = match invocation.verb.as_str() {
+            "deploy" | "promote" => Some(Task::Deploy),
+            "rollback" => Some(Task::Rollback),
+            _ => None,
+        };
+        let mut telling = Telling {
+            forge: None,
+            task: task.filter(|_| !dry_run),
+            deployment: inputs.deployment,
+            comment: inputs.comment,
+            environment: inputs.environment.clone(),
+            head: None,
+            halt: halt.subscribe(),
+            complaints: Vec::new().into(),
+        };
+        if telling.task.is_none() {
+            return telling;
+        }
+        match self.forge(inputs) {
+            Some(Ok(forge)) => telling.forge = Some(forge),
+            Some(Err(complaint)) => telling.complaints.borrow_mut().push(complaint),
+            None => {}
+        }
+        let folder = self.seen.project_dir.clone().or(self.context.workspace.clone());
+        if let Some(folder) = folder.filter(|_| telling.forge.is_some()) {
+            telling.head = checkout_of(&folder).await.commit;
+        }
+        let sha = || self.context.sha.as_deref().map(Into::into);
+        telling.head = telling.head.or_else(sha);
+        telling
     }
 
-    #[test]
-    fn several_commands_come_one_a_line_and_flags_as_true() {
-        let inputs = [("INPUT_DBT-COMMAND", "seed\n run --select a \n"), ("INPUT_DRY-RUN", "true")];
-        assert_eq!(
-            read(&inputs).unwrap(),
-            ["deploy", "--dbt-command=seed", "--dbt-command=run --select a", "--dry-run"]
-        );
+    fn forge(&self, inputs: &Inputs) -> Option<crate::ports::forge::Told<Box<dyn Forge>>> {
+        Some(forge(ForgeSettings {
+            api: self.context.api.clone(),
+            repository: self.context.repository.clone()?,
+            token: inputs.token.clone()?,
+            run_id: self.context.run_id.clone(),
+            run_url: self.context.run_url(),
+            environment_url: inputs.environment_url.clone(),
+            patience: PATIENCE,
+        }))
     }
 
-    #[test]
-    fn a_value_that_looks_like_a_flag_stays_a_value() {
-        let inputs = [("INPUT_VERB", "rollback"), ("INPUT_REASON", "--allow-loss")];
-        assert_eq!(read(&inputs).unwrap(), ["rollback", "--reason=--allow-loss"]);
+    fn frame(&self, asked: &Asked) -> Frame {
+        let Asked { inputs, invocation, .. } = asked;
+        let written = || {
+            let file = Path::new(".github/workflows").join(ROLLBACK_WORKFLOW);
+            let there = self.context.workspace.as_ref()?.join(file).is_file();
+            there.then(|| ROLLBACK_WORKFLOW.to_owned())
+        };
+        let button = inputs.rollback_workflow.clone().or_else(written);
+        Frame {
+            verb: invocation.verb.clone(),
+            environment: inputs.environment.clone(),
+            run_url: self.context.run_url(),
+            rollback_url: button.and_then(|file| self.context.workflow_url(&file)),
+            report_path: None,
+        }
     }
 
-    #[test]
-    fn an_unknown_verb_is_refused_with_the_list() {
-        let failure = read(&[("INPUT_VERB", "undo")]).unwrap_err();
-        assert!(failure.message.starts_with("`verb` is `undo`; allowed are deploy"));
+    /// Prints the answer, and writes annotations, outputs, report and summary.
+    fn report(&self, ended: &Ended, course: &Course, mut frame: Frame) {
+        let path = self.write_report(ended, &frame.verb);
+        frame.report_path.clone_from(&path);
+        match &ended.result {
+            Ok(answer) => self.console.text(&answer_text(answer)),
+            Err(failure) => {
+                self.console.text(&failure_text(failure));
+                let project = self.seen.project_dir.as_deref();
+                self.console.commands(&annotate::errors(failure, course, &self.context, project));
+            }
+        }
+        self.console.commands(&annotate::warnings(&course.warnings));
+        let values = outputs::outputs(ended, course, path.as_deref());
+        self.append("GITHUB_OUTPUT", &outputs::rendered(&values));
+        let told = Told { result: &ended.result, course, frame: &frame };
+        self.append("GITHUB_STEP_SUMMARY", &markdown::summary(told));
+        if let Some(workspace) = &self.context.workspace {
+            owner::give_away(workspace, self.began);
+        }
+    }
+
+    /// The answer as JSON in the workspace, where later steps find it; its path in there.
+    fn write_report(&self, ended: &Ended, verb: &str) -> Option<String> {
+        let workspace = self.context.workspace.as_ref().filter(|path| path.is_dir())?;
+        let inside = PathBuf::from(".switchback/reports");
+        let folder = workspace.join(&inside);
+        let text = match &ended.result {
+            Ok(answer) => answer_json(answer),
+            Err(failure) => failure_json(failure),
+        };
+        let name = format!("{verb}.json");
+        let written = std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(folder.join(".gitignore"), "*\n"))
+            .and_then(|()| std::fs::write(folder.join(&name), format!("{text}\n")));
+        match written {
+            Ok(()) => Some(inside.join(name).display().to_string()),
+            Err(error) => {
+                self.warn(&format!("the report could not be written to the workspace: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Appends to one of the runner's files.
+    fn append(&self, variable: &str, text: &str) {
+        let Some(path) = (self.env)(variable).filter(|path| !path.is_empty() && !text.is_empty())
+        else {
+            return;
+        };
+        let file = OpenOptions::new().append(true).create(true).open(&path);
+        if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
+            self.warn(&format!("{variable} could not be written: {error}"));
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        self.console.text(&format!("warning: {text}\n"));
     }
 }

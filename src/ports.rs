@@ -6,6 +6,8 @@
 //!
 //! May import `domain` and `failure`.
 
+pub mod forge;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,12 +18,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::domain::containment::Escape;
-use crate::domain::inventory::{Depth, Inventory, Local};
+use crate::domain::inventory::{Change, Depth, Inventory, Local};
 use crate::domain::journal::{Actor, Baseline, Entry, Record};
 use crate::domain::name::{Naming, ReleaseId, Role, RunId, SlotName};
-use crate::domain::plan::{Effect, Pair, Rung, Step};
+use crate::domain::plan::{Effect, Pair, Rung, Step, Verb};
 use crate::domain::project::{DbtSummary, Manifest, Node, Survey};
 use crate::domain::slot::Observation;
+use crate::domain::verify::Finding;
 use crate::failure::{Failure, Outcome};
 
 /// Why a port did not do what it was asked.
@@ -127,6 +130,17 @@ pub struct Moment {
     pub query: Option<String>,
 }
 
+/// What a probe found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// As a table.
+    pub text: String,
+    /// As JSON that can be given to others: without names of the account's.
+    pub json: String,
+    /// How many facts are not as assumed.
+    pub differ: usize,
+}
+
 /// How far back a container can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
@@ -145,6 +159,8 @@ pub struct Under {
     pub release: ReleaseId,
     /// The step's key.
     pub step: String,
+    /// What the operation is.
+    pub verb: Verb,
 }
 
 /// One environment of one warehouse.
@@ -243,6 +259,21 @@ pub trait Warehouse {
     /// How far back a container can be read, and what keeps it from being read further back.
     async fn reach(&self, slot: &SlotName) -> Answer<Option<Reach>> {
         let _ = slot;
+        Ok(None)
+    }
+
+    /// What can be found out, without touching anything, about whether a deploy works here and what
+    /// it would meet: what was looked at, and what was found. `production` is the project's parse,
+    /// where there is one.
+    async fn examine(&self, production: Option<&Manifest>) -> Vec<(String, Outcome<String>)> {
+        let _ = production;
+        Vec::new()
+    }
+
+    /// Tries on the warehouse itself, in scratch containers of its own, whether it behaves as this
+    /// adapter assumes; `None` where there is nothing to try. `halt` ends it, and what it made goes.
+    async fn probe(&self, observer: &dyn Observer, halt: HaltReceiver) -> Outcome<Option<Probed>> {
+        let _ = (observer, halt);
         Ok(None)
     }
 
@@ -443,6 +474,10 @@ pub enum Event {
     },
     /// A piece of dbt's output, as it came.
     DbtOutput(Vec<u8>),
+    /// dbt has ended, well or not: what its nodes came to.
+    DbtEnded(Box<DbtSummary>),
+    /// The gates have judged: the relations that differ, and what was found.
+    Judged(Vec<Change>, Vec<Finding>),
     /// Something the user should know.
     Note(String),
     /// Something the user should look at.

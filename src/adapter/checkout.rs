@@ -3,7 +3,7 @@
 //! Asks the `git` executable, with a time-out. No git, or no checkout, is no error: a release may
 //! come from a plain folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -42,6 +42,23 @@ pub async fn of(folder: &Path) -> Checkout {
     status.extend(NOT_SOURCE);
     let changes = git(folder, &status).await.unwrap_or_default();
     Checkout { commit: Some(CommitId(head.trim().to_owned())), dirty: !changes.trim().is_empty() }
+}
+
+/// The checkout's own folder.
+pub async fn root(folder: &Path) -> Option<PathBuf> {
+    let path = git(folder, &["rev-parse", "--show-toplevel"]).await?;
+    Some(PathBuf::from(path.trim_end_matches('\n')))
+}
+
+/// The branch that is merged into: the remote's default, else the one that is checked out.
+pub async fn default_branch(folder: &Path) -> Option<String> {
+    let remote = git(folder, &["symbolic-ref", "--short", "refs/remotes/origin/HEAD"]).await;
+    let remote = remote.and_then(|name| name.trim().strip_prefix("origin/").map(str::to_owned));
+    if remote.is_some() {
+        return remote;
+    }
+    let here = git(folder, &["symbolic-ref", "--short", "HEAD"]).await?;
+    Some(here.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 async fn git(folder: &Path, arguments: &[&str]) -> Option<String> {

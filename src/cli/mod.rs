@@ -21,14 +21,15 @@ use crate::domain::name::ReleaseId;
 use crate::domain::plan::Verb;
 use crate::engine;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::ports::{Halt, halted as until_halted};
+use crate::ports::{Halt, Observer, halted as until_halted};
 use crate::report::{Answer, answer_json, answer_text, failure_json, failure_text};
 use crate::verb::site::{Site, Surroundings};
 use crate::verb::{
-    demo, deploy, doctor, hold, mark, promote, prune, recover, releases, rollback, status,
+    demo, deploy, doctor, hold, init, mark, promote, prune, recover, releases, rollback, status,
 };
 
 pub use parse::{Invocation, Parsed, parse};
+pub use progress::{Progress, describe};
 
 /// How a run ended, for whoever started it.
 pub struct Ended {
@@ -51,7 +52,12 @@ pub async fn main(arguments: Vec<String>) -> ExitCode {
         }
         Parsed::Run(invocation) => {
             let format = format_of(&invocation.given);
-            let ended = execute(&invocation).await;
+            let progress = Rc::new(Progress::to_stderr());
+            let ended = match watch_signals() {
+                Ok(halt) => execute(&invocation, progress.clone(), halt).await,
+                Err(failure) => Ended { code: failure.kind.exit_code(), result: Err(failure) },
+            };
+            progress.finish();
             let format = format.unwrap_or(Format::Text);
             say(&ended.result, format);
             ended.code
@@ -59,9 +65,12 @@ pub async fn main(arguments: Vec<String>) -> ExitCode {
     })
 }
 
+/// A sender of reasons to end early.
+pub type Halting = Rc<watch::Sender<Option<Halt>>>;
+
 /// Runs one verb, without printing its answer.
-pub async fn execute(invocation: &Invocation) -> Ended {
-    let result = run(invocation).await;
+pub async fn execute(invocation: &Invocation, observer: Rc<dyn Observer>, halt: Halting) -> Ended {
+    let result = run(invocation, observer, halt).await;
     let code = match &result {
         Ok(Answer::Doctor(checks)) if checks.iter().any(|check| check.found.is_err()) => {
             Kind::Usage.exit_code()
@@ -72,26 +81,38 @@ pub async fn execute(invocation: &Invocation) -> Ended {
     Ended { result, code }
 }
 
-async fn run(invocation: &Invocation) -> Outcome<Answer> {
+async fn run(
+    invocation: &Invocation,
+    observer: Rc<dyn Observer>,
+    halt: Halting,
+) -> Outcome<Answer> {
     format_of(&invocation.given)?;
     let cwd = std::env::current_dir().map_err(|error| {
         Failure::usage("the current directory cannot be read").because(error.into())
     })?;
     let config = Config::load(&invocation.given, &cwd)?;
-    let observer = Rc::new(progress::Progress::to_stderr());
-    let halt = watch_signals()?;
     let mut halted = halt.subscribe();
     let one = |name: &str| invocation.given.get(name).and_then(|values| values.last()).cloned();
     if invocation.verb == "demo" {
         let dir = one("dir").map(PathBuf::from);
         return demo::run(dir, &config.dbt_executable, observer, halt).await;
     }
+    if invocation.verb == "init" {
+        let wish = init::Wish {
+            dir: one("dir").map(PathBuf::from),
+            environment: one("environment").unwrap_or_else(|| "production".to_owned()),
+            with_approval: invocation.given.contains_key("with-approval"),
+            force: invocation.given.contains_key("force"),
+        };
+        return init::run(&config, &cwd, &wish).await;
+    }
     let around = Surroundings {
         cwd,
         env: Arc::new(|name: &str| std::env::var(name).ok()),
-        observer: observer.clone(),
+        observer,
         halt,
         options: invocation.options_again(),
+        runs_dbt: matches!(invocation.verb.as_str(), "deploy" | "build" | "promote"),
     };
     // Opening may sign in; nothing is touched yet, so it can be ended anywhere.
     let site = tokio::select! {
@@ -104,18 +125,20 @@ async fn run(invocation: &Invocation) -> Outcome<Answer> {
         .map(|text| text.parse().map_err(Failure::usage))
         .collect::<Outcome<_>>()?;
     let verb = invocation.verb.as_str();
+    let probes = verb == "doctor" && invocation.given.contains_key("probe");
+    if probes {
+        return doctor::probe(&site).await; // it drops what it made when it is to end
+    }
     let work = perform(&site, verb, &named, one("to"), one("name"));
     // What only reads can be ended anywhere; what changes something ends itself where it may.
-    let answer = if matches!(verb, "releases" | "status" | "doctor") {
+    if matches!(verb, "releases" | "status" | "doctor") {
         tokio::select! {
             answer = work => answer,
             reason = until_halted(&mut halted) => Err(engine::halted(&reason)),
         }
     } else {
         work.await
-    };
-    observer.finish();
-    answer
+    }
 }
 
 async fn perform(
@@ -145,7 +168,7 @@ async fn perform(
 }
 
 /// Turns SIGINT and SIGTERM into a reason to halt; the run then ends as its state allows.
-fn watch_signals() -> Outcome<Rc<watch::Sender<Option<Halt>>>> {
+pub fn watch_signals() -> Outcome<Halting> {
     let (sender, _) = watch::channel(None);
     let listen = |kind| {
         signal(kind).map_err(|error| {

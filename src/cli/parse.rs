@@ -29,8 +29,15 @@ pub enum Parsed {
 }
 
 /// The options that say *where*, which a command that is suggested has to repeat.
-const PLACE: &[&str] =
-    &["project-dir", "profiles-dir", "profile", "target", "config", "dbt-executable"];
+const PLACE: &[&str] = &[
+    "project-dir",
+    "profiles-dir",
+    "profile",
+    "target",
+    "config",
+    "dbt-executable",
+    "dbt-requirements",
+];
 
 impl Invocation {
     /// The options that say where, as they have to be typed again.
@@ -73,11 +80,11 @@ pub fn parse(arguments: &[String]) -> Parsed {
         return Parsed::Text(command().render_help().to_string(), Kind::Usage.exit_code());
     };
     let mut invocation = Invocation { verb: verb.to_owned(), ..Invocation::default() };
-    for option in OPTIONS.iter().filter(|option| option.is_for(verb)) {
+    for option in OPTIONS.iter().filter(|option| option.is_flag_of(verb)) {
         let values: Vec<String> = match option.shape {
             Shape::Flag if matches.get_flag(option.name) => vec!["true".to_owned()],
             Shape::Flag => Vec::new(),
-            Shape::Text(_) | Shape::Many(_) | Shape::Choice(_) => matches
+            Shape::Text(_) | Shape::Many(_) | Shape::Choice(_) | Shape::Secret(_) => matches
                 .get_many::<String>(option.name)
                 .map(|values| values.cloned().collect())
                 .unwrap_or_default(),
@@ -100,7 +107,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .term_width(100);
-    for verb in VERBS {
+    for verb in VERBS.iter().filter(|verb| verb.door.has_command_line()) {
         let mut command = Command::new(verb.name).about(verb.about);
         let (least, most) = verb.releases;
         if most > 0 {
@@ -108,7 +115,7 @@ fn command() -> Command {
             let arg = Arg::new("release").value_name("rN").num_args(least..=most).help(help);
             command = command.arg(arg);
         }
-        for option in OPTIONS.iter().filter(|option| option.is_for(verb.name)) {
+        for option in OPTIONS.iter().filter(|option| option.is_flag_of(verb.name)) {
             command = command.arg(argument(option));
         }
         root = root.subcommand(command);
@@ -120,7 +127,7 @@ fn argument(option: &Opt) -> Arg {
     let arg = Arg::new(option.name).long(option.name).help(option.help);
     match option.shape {
         Shape::Flag => arg.action(ArgAction::SetTrue),
-        Shape::Text(value) => arg.value_name(value).action(ArgAction::Set),
+        Shape::Text(value) | Shape::Secret(value) => arg.value_name(value).action(ArgAction::Set),
         Shape::Many(value) => arg.value_name(value).action(ArgAction::Append),
         Shape::Choice(choices) => {
             arg.value_parser(clap::builder::PossibleValuesParser::new(choices))

@@ -1,4 +1,4 @@
-//! Progress for people on standard error: a live line on a terminal, plain lines elsewhere.
+//! Progress for people: a live line on a terminal, plain lines elsewhere.
 
 use std::cell::RefCell;
 use std::io::IsTerminal;
@@ -10,6 +10,7 @@ use crate::ports::{Event, Observer};
 
 /// Prints events as they come.
 pub struct Progress {
+    out: Box<dyn Fn(&str)>,
     terminal: bool,
     colours: bool,
     state: RefCell<State>,
@@ -29,11 +30,19 @@ impl Progress {
     #[must_use]
     pub fn to_stderr() -> Self {
         let terminal = std::io::stderr().is_terminal();
+        let out = Box::new(|text: &str| print(Stream::Error, text));
+        Self { terminal, ..Self::to(out, terminal) }
+    }
+
+    /// Progress to anywhere, without live lines.
+    #[must_use]
+    pub fn to(out: Box<dyn Fn(&str)>, colours: bool) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none();
         let github = std::env::var_os("GITHUB_ACTIONS").is_some();
         Self {
-            terminal,
-            colours: wanted && (terminal || github),
+            out,
+            terminal: false,
+            colours: wanted && (colours || github),
             state: RefCell::new(State::default()),
         }
     }
@@ -46,25 +55,25 @@ impl Progress {
     fn close_line(&self) {
         let mut state = self.state.borrow_mut();
         if state.line_open {
-            print(Stream::Error, "\r\x1b[K");
+            (self.out)("\r\x1b[K");
             state.line_open = false;
         }
         if state.dbt_open {
-            print(Stream::Error, "\n");
+            (self.out)("\n");
             state.dbt_open = false;
         }
     }
 
     fn line(&self, text: &str) {
         self.close_line();
-        print(Stream::Error, &format!("{text}\n"));
+        (self.out)(&format!("{text}\n"));
     }
 
     /// A line that the next one replaces; left out where there is no terminal.
     fn live(&self, text: &str) {
         if self.terminal {
             self.close_line();
-            print(Stream::Error, text);
+            (self.out)(text);
             self.state.borrow_mut().line_open = true;
         }
     }
@@ -79,7 +88,7 @@ impl Progress {
             self.close_line();
         }
         let text = String::from_utf8_lossy(bytes);
-        print(Stream::Error, &text);
+        (self.out)(&text);
         self.state.borrow_mut().dbt_open = !text.ends_with('\n');
     }
 }
@@ -116,6 +125,7 @@ impl Observer for Progress {
                 self.line(&format!("{cross} {}", describe(&step)));
             }
             Event::DbtOutput(bytes) => self.dbt(&bytes),
+            Event::DbtEnded(_) | Event::Judged(..) => {} // the step's own line says it
             Event::Note(text) => self.line(&text),
             Event::Warning(text) => {
                 let word = self.painted("33", "warning:");
@@ -129,7 +139,9 @@ fn seconds(took: Duration) -> String {
     format!("{:>7.2} s", took.as_secs_f64())
 }
 
-fn describe(step: &Step) -> String {
+/// A step in words of ours.
+#[must_use]
+pub fn describe(step: &Step) -> String {
     match step {
         Step::Drop { .. } => step.key(),
         Step::Clone { from_nothing: true, .. } => "clone (empty)".to_owned(),

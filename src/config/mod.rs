@@ -38,6 +38,10 @@ pub struct Allow {
     pub relations: BTreeSet<String>,
     /// A write-ahead log left beside a DuckDB file may be absorbed.
     pub wal: bool,
+    /// Kinds of objects that a clone may lose or change, as written.
+    pub objects: BTreeSet<String>,
+    /// Whether grants that the role cannot see may be lost.
+    pub unseen_grants: bool,
 }
 
 /// Everything a run needs to know from its user.
@@ -53,6 +57,8 @@ pub struct Config {
     pub target: Option<String>,
     /// The dbt executable: a path, or a name looked up in `PATH`.
     pub dbt_executable: String,
+    /// The pins of a dbt of the project's own, which is then the one to run.
+    pub dbt_requirements: Option<String>,
     /// dbt's commands for the build, as written.
     pub dbt_commands: Vec<String>,
     /// dbt's commands for the checks after the swap, as written.
@@ -135,14 +141,16 @@ impl Config {
         };
         let minutes = number("dbt-timeout-minutes", file.dbt_timeout_minutes, 240, 7 * 24 * 60)?;
         let seconds = number("lease-seconds", file.lease_seconds, 300, 24 * 60 * 60)?;
+        let given = (text("dbt-executable"), text("dbt-requirements"));
+        let (executable, requirements) =
+            which_dbt(given, (file.dbt_executable, file.dbt_requirements))?;
         Ok(Self {
             project_dir: text("project-dir").or(file.project_dir),
             profiles_dir: text("profiles-dir").or(file.profiles_dir),
             profile: text("profile").or(file.profile),
             target: text("target").or(file.target),
-            dbt_executable: text("dbt-executable")
-                .or(file.dbt_executable)
-                .unwrap_or_else(|| "dbt".to_owned()),
+            dbt_executable: executable.unwrap_or_else(|| "dbt".to_owned()),
+            dbt_requirements: requirements,
             dbt_commands: list("dbt-command", file.dbt_command, &["build"]),
             post_deploy_commands: list("post-deploy-command", file.post_deploy_command, &[]),
             dbt_timeout: Duration::from_secs(minutes * 60),
@@ -153,6 +161,8 @@ impl Config {
                 external: file.allow.external,
                 relations: file.allow.relations,
                 wal: file.allow.wal,
+                objects: file.allow.objects,
+                unseen_grants: file.allow.unseen_grants,
             },
             gates: file.gates,
             keep_releases: file.retention.releases,
@@ -177,6 +187,23 @@ pub fn format_of(given: &Given) -> Outcome<Format> {
             Err(Failure::usage(format!("`format` is `{other}`; allowed are text and json")))
         }
     }
+}
+
+/// `dbt-executable` and `dbt-requirements`, each a way to say which dbt to run: one place must use
+/// one of them, and what is given wins over the file.
+fn which_dbt(
+    given: (Option<String>, Option<String>),
+    file: (Option<String>, Option<String>),
+) -> Outcome<(Option<String>, Option<String>)> {
+    let chosen = if given == (None, None) { file } else { given };
+    if let (Some(executable), Some(requirements)) = &chosen {
+        return Err(Failure::usage(format!(
+            "`dbt-executable` is `{executable}` and `dbt-requirements` is `{requirements}`; each \
+             says which dbt to run"
+        ))
+        .next("leave one of them out"));
+    }
+    Ok(chosen)
 }
 
 fn parse_bool(name: &str, value: &str) -> Outcome<bool> {
@@ -250,6 +277,22 @@ mod tests {
         let config = merged(&[("target", "prod")], "target: staging\nprofile: shop\n").unwrap();
         assert_eq!(config.target.as_deref(), Some("prod"));
         assert_eq!(config.profile.as_deref(), Some("shop"));
+    }
+
+    #[test]
+    fn one_place_says_in_one_way_which_dbt_to_run() {
+        let pins = ("dbt-requirements", "pins.txt");
+        let failure = merged(&[pins, ("dbt-executable", "bin/dbt")], "").unwrap_err();
+        assert_eq!(
+            failure.message,
+            "`dbt-executable` is `bin/dbt` and `dbt-requirements` is `pins.txt`; each says which dbt \
+             to run"
+        );
+        assert!(merged(&[], "dbt-requirements: a.txt\ndbt-executable: bin/dbt\n").is_err());
+        let config = merged(&[pins], "dbt-executable: bin/dbt\n").unwrap();
+        assert_eq!(config.dbt_requirements.as_deref(), Some("pins.txt"));
+        let config = merged(&[("dbt-executable", "dbt")], "dbt-requirements: pins.txt\n").unwrap();
+        assert_eq!(config.dbt_requirements, None, "what is given wins over the file");
     }
 
     #[test]

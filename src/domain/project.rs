@@ -1,7 +1,7 @@
 //! A dbt project as Switchback needs to see it: what it writes, and what makes it the same code
 //! as another checkout's. Filled by the dbt adapter from `manifest.json`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,9 @@ pub struct Node {
     /// The same as dbt writes it into SQL, with the quotes it uses, where the manifest tells.
     #[serde(default)]
     pub rendered: Option<String>,
+    /// Whether it declares who may do what with its relation.
+    #[serde(default)]
+    pub declares_grants: bool,
     /// Its materialization, such as `table`.
     pub materialized: String,
     /// The file it is defined in, relative to the project.
@@ -63,8 +66,6 @@ pub struct Manifest {
     /// Compiled or raw SQL per node that names something beside its own relation is searched for
     /// references to production; `unique_id` → raw code.
     pub raw_code: BTreeMap<String, String>,
-    /// The nodes whose access dbt itself decides (`grants:`), by unique id.
-    pub granted: BTreeSet<String>,
 }
 
 /// The project under both targets.

@@ -51,7 +51,8 @@ impl Engine<'_> {
         plan: &Plan,
         planned: &Planned,
     ) -> Result<Evidence, PortError> {
-        let under = Under { fence: self.token, release: plan.release, step: planned.step.key() };
+        let (step, verb) = (planned.step.key(), plan.verb);
+        let under = Under { fence: self.token, release: plan.release, step, verb };
         match &planned.step {
             Step::Clone { from_nothing, .. } => {
                 self.clone_live(planned, &under, *from_nothing).await
@@ -118,8 +119,12 @@ impl Engine<'_> {
             Failure::new(Kind::Unexpected, "a plan with dbt steps was run without a dbt project")
         })?;
         match dbt.run(commands, site, self.halt.subscribe()).await? {
-            DbtEnd::Succeeded(summary) => Ok(Evidence::Built(summary)),
+            DbtEnd::Succeeded(summary) => {
+                self.observer.event(Event::DbtEnded(Box::new(summary.clone())));
+                Ok(Evidence::Built(summary))
+            }
             DbtEnd::Failed { summary, message } => {
+                self.observer.event(Event::DbtEnded(Box::new(summary.clone())));
                 self.tale.dbt = Some(summary);
                 Err(Failure::stopped(message)
                     .next("read dbt's output above, correct the project and run this again")
@@ -143,6 +148,7 @@ impl Engine<'_> {
         }
         self.tale.changes.clone_from(&changes);
         self.tale.findings.clone_from(&findings);
+        self.observer.event(Event::Judged(changes.clone(), findings.clone()));
         for finding in findings.iter().filter(|finding| finding.action == Action::Warn) {
             self.observer.event(Event::Warning(finding.to_string()));
         }

@@ -1,8 +1,11 @@
-//! Reports: what a run answers, as values, and their rendering as text and JSON. Pure.
+//! Reports: what a run answers, as values, and their rendering as text, Markdown and
+//! JSON. Pure.
 //!
 //! May import `domain`, `failure` and what stands above them; nothing here does I/O.
 
+pub mod course;
 mod json;
+pub mod markdown;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -18,6 +21,9 @@ use crate::domain::verify::{Finding, Loss};
 
 pub use json::{answer as answer_json, failure as failure_json};
 pub use text::{answer as answer_text, change_table, failure as failure_text};
+
+/// The workflow file that is the rollback button, as `init` writes it and reports link to it.
+pub const ROLLBACK_WORKFLOW: &str = "switchback-rollback.yml";
 
 /// How a run ended, as one word of a closed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +52,8 @@ pub enum Word {
     Resumed,
     /// A restore point was recorded.
     Marked,
+    /// The warehouse was tried.
+    Probed,
 }
 
 impl Word {
@@ -65,6 +73,7 @@ impl Word {
             Self::Held => "held",
             Self::Resumed => "resumed",
             Self::Marked => "marked",
+            Self::Probed => "probed",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::plan::{Adoption, Effect, Kept, Pair, Planned, Rung, Step, Ver
 use crate::domain::verify::{Action, Finding};
 use crate::failure::{Failure, Kind};
 
-fn at(seconds: i64) -> DateTime<Utc> {
+pub(super) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000 + seconds, 0).unwrap()
 }
 
@@ -24,7 +24,7 @@ fn ada() -> Actor {
     }
 }
 
-fn shown(release: u32) -> Shown {
+pub(super) fn shown(release: u32) -> Shown {
     Shown {
         release: ReleaseId(release),
         commit: Some(format!("{release}0123456789abcdef").as_str().into()),
@@ -33,11 +33,16 @@ fn shown(release: u32) -> Shown {
     }
 }
 
-fn change(relation: &str, before: Option<u64>, after: Option<u64>, what: Vec<What>) -> Change {
+pub(super) fn change(
+    relation: &str,
+    before: Option<u64>,
+    after: Option<u64>,
+    what: Vec<What>,
+) -> Change {
     Change { relation: relation.into(), rows_before: before, rows_after: after, what }
 }
 
-fn hold() -> Hold {
+pub(super) fn hold() -> Hold {
     Hold {
         kind: HoldKind::SameCommit,
         reason: "refunds count as revenue".into(),
@@ -59,7 +64,7 @@ fn keep_step(build: &SlotName, archive: &SlotName) -> Step {
     Step::Keep { kept: vec![kept], release: ReleaseId(1), adopt: Adoption::Ours }
 }
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let live = SlotName::from("/data/shop.duckdb");
     let build = Naming::Files.slot(&live, Role::Build(ReleaseId(2)));
     let archive = Naming::Files.slot(&live, Role::Archive(ReleaseId(1)));
@@ -111,7 +116,7 @@ fn plan() -> Plan {
     }
 }
 
-fn published() -> Changed {
+pub(super) fn published() -> Changed {
     Changed {
         previous: Some(shown(1)),
         plan: Some(plan()),

@@ -250,6 +250,7 @@ impl Demo {
             observer: self.observer.clone(),
             halt: self.halt.clone(),
             options: String::new(),
+            runs_dbt: true,
         };
         let site = Site::open(config, around).await?;
         let live = site.warehouse.live()[0].clone();

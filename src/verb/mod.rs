@@ -6,6 +6,7 @@ pub mod demo;
 pub mod deploy;
 pub mod doctor;
 pub mod hold;
+pub mod init;
 pub mod mark;
 mod past;
 pub mod promote;

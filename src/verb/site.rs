@@ -15,13 +15,17 @@ use tokio::sync::watch;
 use crate::adapter::checkout::{self, Checkout};
 use crate::adapter::dbt::DbtProject;
 use crate::adapter::dbt::commands::{check_commands, split_command};
+use crate::adapter::dbt::environment::Environments;
+use crate::adapter::dbt::glimpse;
 use crate::adapter::dbt::jinja::Env;
 use crate::adapter::dbt::locate;
+use crate::adapter::github::{self, GitHub};
 use crate::config::Config;
 use crate::domain::journal::Actor;
 use crate::domain::name::RunId;
 use crate::engine::{Engine, Rules, Tale};
 use crate::failure::{Failure, Outcome};
+use crate::ports::forge::{Forge, Told};
 use crate::ports::{Claim, Clock, Dbt, Event, Halt, Ledger, Observer, Token, Warehouse};
 
 /// How long one query of ours may take: gates count rows, which on DuckDB is quick.
@@ -78,12 +82,15 @@ pub struct Surroundings {
     pub halt: Rc<watch::Sender<Option<Halt>>>,
     /// The options that made this site, as they have to be typed again.
     pub options: String,
+    /// Whether the verb runs dbt, and not only the Python that dbt lives in.
+    pub runs_dbt: bool,
 }
 
 impl Site {
     /// Finds the project, its profile and its warehouse. Touches nothing.
-    pub async fn open(config: Config, around: Surroundings) -> Outcome<Self> {
-        let Surroundings { cwd, env, observer, halt, options } = around;
+    pub async fn open(mut config: Config, around: Surroundings) -> Outcome<Self> {
+        install(&mut config, &around).await?;
+        let Surroundings { cwd, env, observer, halt, options, .. } = around;
         // A rollback must not fail on commands that it does not run; `checked` judges them.
         let commands = split(&config.dbt_commands).unwrap_or_default();
         let checks = split(&config.post_deploy_commands).unwrap_or_default();
@@ -207,6 +214,29 @@ impl Site {
     }
 }
 
+/// Makes the dbt that `dbt-requirements` pins the one to run. A rollback must not fail because a
+/// package index does: what does not run dbt makes do with the dbt in `PATH`.
+async fn install(config: &mut Config, around: &Surroundings) -> Outcome<()> {
+    let Some(file) = &config.dbt_requirements else {
+        return Ok(());
+    };
+    let environments = Environments {
+        cwd: around.cwd.clone(),
+        python: "python3".to_owned(),
+        observer: around.observer.clone(),
+        halt: around.halt.subscribe(),
+    };
+    match environments.dbt(file).await {
+        Ok(dbt) => config.dbt_executable = dbt.display().to_string(),
+        Err(failure) if around.runs_dbt || around.halt.borrow().is_some() => return Err(failure),
+        Err(failure) => {
+            "dbt".clone_into(&mut config.dbt_executable);
+            around.observer.event(Event::Warning(format!("{failure}; going on with dbt in PATH")));
+        }
+    }
+    Ok(())
+}
+
 fn settings(config: &Config) -> locate::Settings {
     locate::Settings {
         project_dir: config.project_dir.as_ref().map(PathBuf::from),
@@ -278,3 +308,27 @@ fn run_id() -> RunId {
         .unwrap_or(Duration::ZERO);
     RunId(format!("{}-{}", since.as_micros(), std::process::id()))
 }
+
+/// What can be seen of the project from where its secrets are not.
+#[must_use]
+pub fn glimpse_of(config: &Config, env: &Env, cwd: &std::path::Path) -> glimpse::Glimpse {
+    glimpse::glimpse(&settings(config), env, cwd)
+}
+
+/// The checkout that holds a folder.
+pub async fn checkout_of(folder: &std::path::Path) -> Checkout {
+    checkout::of(folder).await
+}
+
+/// The checkout's own folder and its default branch, where they can be told.
+pub async fn repository_of(folder: &std::path::Path) -> (Option<PathBuf>, Option<String>) {
+    (checkout::root(folder).await, checkout::default_branch(folder).await)
+}
+
+/// The forge that the code lives on.
+pub fn forge(settings: github::Settings) -> Told<Box<dyn Forge>> {
+    Ok(Box::new(GitHub::new(settings)?))
+}
+
+pub use crate::adapter::dbt::glimpse::{Asked, Glimpse};
+pub use crate::adapter::github::Settings as ForgeSettings;

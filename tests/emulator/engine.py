@@ -241,6 +241,10 @@ class Engine:
         result = infoschema.query_history(self.past_statements())
         return self._register([f.name for f in result.fields], result.rows, [f.type for f in result.fields])
 
+    def tag_references(self, session: Session, name: str, domain: str) -> str:
+        result = infoschema.tag_references(self, session, name, domain)
+        return self._register([f.name for f in result.fields], result.rows, [f.type for f in result.fields])
+
     def get_ddl(self, session: Session, kind: str, name: str, qualified: Any = False) -> str:
         return describe.get_ddl(self, session, kind, name, bool(qualified))
 

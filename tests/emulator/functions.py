@@ -55,6 +55,8 @@ def replace_calls(root: exp.Expr, engine: Engine, session: Session, scope: Any) 
             node.replace(as_literal(engine.clock.now().date()))
         elif simple is not None:
             node.replace(as_literal(simple(engine, session)))
+        elif name == "IS_ROLE_IN_SESSION":
+            node.replace(as_literal(_in_session(engine, session, node.expressions[0].name)))
         elif name in ("GET_DDL", "SYSTEM$WAIT", "SYSTEM$GET_TAG", "SYSTEM$CANCEL_QUERY", "SYSTEM$PIPE_STATUS"):
             arguments = [a.this if isinstance(a, exp.Boolean) else a.name for a in node.expressions]
             if name == "GET_DDL":
@@ -76,10 +78,6 @@ def replace_calls(root: exp.Expr, engine: Engine, session: Session, scope: Any) 
                 unit = arguments[1].lower() if len(arguments) > 1 else "seconds"
                 engine.wait(session, float(arguments[0]) * _UNITS[unit])
                 node.replace(as_literal(f"waited {arguments[0]} {unit}"))
-        elif name == "IS_ROLE_IN_SESSION":
-            # D (/sql-reference/functions/is_role_in_session): in the hierarchy of the active roles.
-            held = engine.grants.roles_of(session.role)
-            node.replace(as_literal(node.expressions[0].name.upper() in held))
         elif isinstance(node, exp.HashAgg) or name == "HASH_AGG":
             _hash_agg(node)
         elif name in ("TO_VARCHAR", "TO_CHAR") and node.args.get("format") is not None:
@@ -109,6 +107,14 @@ SIMPLE = {
     "CURRENT_AVAILABLE_ROLES": lambda e, s: str(sorted(e.catalog.roles)).replace("'", '"'),
     "LAST_QUERY_ID": lambda e, s: s.last_query_id,
 }
+
+
+def _in_session(engine: Engine, session: Session, role: str) -> bool:
+    """Is the role active, by itself or by inheritance? E: whoever may manage grants has SECURITYADMIN,
+    and ACCOUNTADMIN has every role."""
+    if role == "SECURITYADMIN":
+        return engine.grants.allows(session.role, "MANAGE GRANTS", "ACCOUNT")
+    return session.role == "ACCOUNTADMIN" or role in engine.grants.roles_of(session.role)
 
 
 def _tag(engine: Engine, session: Session, tag: str, name: str, domain: str) -> str | None:

@@ -22,6 +22,15 @@ ALL = {
 }
 
 
+def signed(place: Place) -> str:
+    """D (SG): a function's or procedure's name has its arguments and what it returns."""
+    obj = place.obj
+    if obj is None or obj.kind not in ("FUNCTION", "PROCEDURE"):
+        return place.fqn
+    arguments = str(obj.props.get("arguments", "")).upper()
+    return dotted(place.schema.database.name, place.schema.name, f"{place.name}({arguments}):{obj.props.get('returns', 'VARCHAR')}")
+
+
 @dataclass(frozen=True)
 class Grant:
     privilege: str
@@ -338,7 +347,7 @@ class Grants:
         if not isinstance(grant.on_id, int):
             return shown(str(grant.on_id))
         target = self.engine.catalog.by_id(grant.on_id)
-        base = target.fqn if target is not None else ""
+        base = signed(target) if isinstance(target, Place) else target.fqn if target is not None else ""
         if grant.style == "object":
             if target is None:
                 for database in self.engine.catalog.databases.values():

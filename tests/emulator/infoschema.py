@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import timetravel
 from .catalog import Database, Obj, Schema
+from .containers import find
 from .errors import missing
 from .session import Result, Session, table
-from .tokens import dotted
+from .tokens import Reader, dotted
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -277,7 +278,10 @@ def _privileges(engine: Engine, session: Session, database: Database, name: str)
                 "IS_GRANTABLE": "YES",
             }
         )
+    own = engine.grants.roles_of(session.role)
     for grant in engine.grants.list.values():
+        if engine.switches["object-privileges"] == "own-roles" and grant.to not in own:
+            continue
         if grant.style == "object" and grant.on_id in places:
             kind, schema_name, n, _ = places[grant.on_id]
             if name == "TABLE_PRIVILEGES" and kind in ("DATABASE", "SCHEMA"):
@@ -294,7 +298,9 @@ def _privileges(engine: Engine, session: Session, database: Database, name: str)
                     "WITH_HIERARCHY": "NO",
                     "GRANTOR": grant.by,
                     "GRANTEE": engine.grants.grantee_name(grant),
-                    "GRANTED_TO": grant.to_kind,
+                    "GRANTED_TO": "ROLE"
+                    if engine.switches["object-privileges-database-roles"] == "as-roles"
+                    else grant.to_kind,
                     "PRIVILEGE_TYPE": grant.privilege,
                     "IS_GRANTABLE": _yes(grant.option),
                     "CREATED": grant.created_on,
@@ -313,6 +319,22 @@ def query_history(rows: list[dict]) -> Result:
     """TABLE(INFORMATION_SCHEMA.QUERY_HISTORY...()): what arrived, newest first. E: arguments are ignored."""
     kinds = {"START_TIME": _T, "END_TIME": _T, "TOTAL_ELAPSED_TIME": "fixed", "ROWS_PRODUCED": "fixed"}
     return table(HISTORY, rows, TYPES | kinds)
+
+
+TAGGED = "TAG_DATABASE TAG_SCHEMA TAG_NAME TAG_VALUE LEVEL OBJECT_DATABASE OBJECT_SCHEMA OBJECT_NAME DOMAIN"
+
+
+def tag_references(engine: Engine, session: Session, name: str, domain: str) -> Result:
+    """D (/sql-reference/functions/tag_references): tags of the object itself and of what it lies in;
+    LEVEL says which. E: databases and schemas."""
+    one: Any = find(engine, session, domain.upper(), Reader(name).name())
+    rows = []
+    for level in [one, one.database] if isinstance(one, Schema) else [one]:
+        for tag, value in level.tags.items():
+            parts = Reader(tag).name()
+            place = dict(zip(("TAG_DATABASE", "TAG_SCHEMA", "TAG_NAME"), parts)) if len(parts) == 3 else {"TAG_NAME": tag}
+            rows.append(place | {"TAG_VALUE": value, "LEVEL": level.kind, "OBJECT_NAME": one.name, "DOMAIN": domain})
+    return table(TAGGED, rows)
 
 
 def account_usage(name: str) -> Result:

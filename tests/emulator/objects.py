@@ -190,6 +190,8 @@ def _alter(engine: Engine, session: Session, r: Reader, kind: str) -> Result:
         return _rename(engine, session, place, r.name())
     if r.accept("SWAP WITH"):
         return _swap(engine, session, place, r.name())
+    if kind == "TASK":
+        records.graph(place)
     changes = tables.alter(engine, session, r, place) if place.obj.relation else records.alter(r, place.obj)
     if (place.schema.id, place.name) in session.temporary:
         session.temporary[(place.schema.id, place.name)] = replace(place.obj, **changes)

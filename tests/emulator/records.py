@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .catalog import Database, Obj, Place, new_id
-from .errors import compilation, exists, missing
+from .errors import SnowflakeError, compilation, exists, missing
 from .session import Result, Session, status
 from .tokens import Reader, dotted, shown
 
@@ -30,6 +30,8 @@ def make(engine: Engine, session: Session, r: Reader, kind: str, place: Place, b
         if r.accept("COMMENT"):
             r.accept("=")
             comment = r.string()
+        elif r.accept("RETURNS"):
+            props["returns"] = r.next().text.upper() + (f"({r.group()})" if r.sees("(") else "")
         elif r.sees("AS") and kind != "STREAM":
             r.next()
             props["definition"] = r.rest()
@@ -99,6 +101,21 @@ def alter(r: Reader, obj: Obj) -> dict[str, Any]:
             else:
                 props[word] = value
     return changes
+
+
+def graph(place: Place) -> None:
+    """D (/user-guide/tasks-graphs): a task cannot be changed while the root of its graph runs."""
+    root, seen = place, {place.name}
+    while before := (root.obj.props.get("predecessors") if root.obj else None):
+        name = Reader(before).name()[-1]
+        if name in seen:
+            break
+        seen.add(name)
+        root = Place(place.schema, name, place.schema.get(name, "TASK"))
+    if root is not place and root.obj is not None and root.obj.props["state"] == "started":
+        raise SnowflakeError(
+            91421, "22000", f"Unable to update graph with root task {root.fqn} since that root task is not suspended."
+        )
 
 
 def stale(engine: Engine, obj: Obj) -> bool:

@@ -9,10 +9,10 @@ import sys
 import time
 import traceback
 
-from .checks import cloning, dbt_builds, grants, metadata, past, protocol, rows, swaps
+from .checks import carrying, cloning, dbt_builds, grants, metadata, past, protocol, rows, swaps
 from .harness import World
 
-GROUPS = (protocol, rows, cloning, swaps, past, grants, metadata)
+GROUPS = (protocol, rows, cloning, swaps, past, grants, metadata, carrying)
 
 
 def main() -> int:

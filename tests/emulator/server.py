@@ -17,7 +17,7 @@ from . import auth, bindings, dml, wire
 from .control import Control
 from .engine import Engine
 from .errors import SnowflakeError, session_expired
-from .session import Running, Session
+from .session import Running, Session, status
 
 
 @dataclass
@@ -312,7 +312,7 @@ def run_job(server: Server, session: Session, job: Job, body: dict) -> None:
     )
     if timeout:
         running.timeout, running.deadline = timeout, time.monotonic() + timeout
-    faults = control.fault(running.text)
+    faults = control.fault(running.text, tag=session.tag)
     actions = {f.action: f for f in faults}
     try:
         _sleep(engine, session, running, control.latency + sum(f.seconds for f in faults if f.action == "delay"))
@@ -328,8 +328,8 @@ def run_job(server: Server, session: Session, job: Job, body: dict) -> None:
         if "error" in actions:
             fault = actions["error"]
             raise SnowflakeError(fault.code, fault.state, fault.message)
-        result = None
-        for row in bindings.rows_of(body.get("bindings")):
+        result = status() if "pretend" in actions else None
+        for row in [] if result is not None else bindings.rows_of(body.get("bindings")):
             one = engine.execute(session, running.text, row, running)
             if result is not None and result.affected is not None:
                 one.affected = (one.affected or 0) + result.affected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .catalog import Container, Place
+from .catalog import Container, Place, Schema
 from .containers import find
 from .objects import kind_of
 from .session import Result, Session, table
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ON = "created_on privilege granted_on name granted_to grantee_name grant_option granted_by granted_by_role_type"
 TO = "created_on privilege granted_on name granted_to grantee_name grant_option granted_by"
 OF = "created_on role granted_to grantee_name granted_by"
+# D (IGU): with inherited grants four more columns say where a row comes from.
+INHERITED = "is_inherited inherited_from inherited_from_database inherited_from_schema"
 FUTURE = "created_on privilege grant_on name grant_to grantee_name grant_option"
 
 
@@ -81,6 +83,8 @@ def _on(grants: Grants, session: Session, r: Reader) -> Result:
     if word := r.one_of("WAREHOUSE", "ROLE", "USER", "INTEGRATION"):
         name = r.name()[0]
         return table(ON, _ordered([_row(grants, g) for g in grants.on(name) if g.on_kind == word]))
+    from .grants import signed
+
     target: Container | Place
     if container:
         target = find(grants.engine, session, container, r.name())
@@ -94,12 +98,24 @@ def _on(grants: Grants, session: Session, r: Reader) -> Result:
     if isinstance(target, Place) and grants.engine.switches["show-grants-lists-inherited"] == "yes":
         above = (target.schema.id, target.schema.database.id)
         rows += [
-            _row(grants, g) | {"name": target.fqn, "granted_by": ""}
+            _row(grants, g) | {"name": target.fqn, "granted_by": "", "is_inherited": "true"} | _from(grants, g)
             for g in grants.list.values()
             if g.style == "inherited" and g.on_id in above and g.on_kind == kind
         ]
-    rows.append(_owner_row(one, kind, target.fqn))
+    rows.append(_owner_row(one, kind, signed(target) if isinstance(target, Place) else target.fqn))
+    if grants.engine.switches["show-grants-lists-inherited"] == "yes":
+        return table(f"{ON} {INHERITED}", _ordered([{"is_inherited": "false"} | row for row in rows]))
     return table(ON, _ordered(rows))
+
+
+def _from(grants: Grants, g: Grant) -> dict:
+    container = grants.engine.catalog.by_id(g.on_id)
+    database = container.database.name if isinstance(container, Schema) else container.name
+    return {
+        "inherited_from": container.kind,
+        "inherited_from_database": database,
+        "inherited_from_schema": container.name if isinstance(container, Schema) else None,
+    }
 
 
 def _owner_row(one, kind: str, name: str) -> dict:

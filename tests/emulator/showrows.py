@@ -208,6 +208,9 @@ def _parameters(session: Session, scope: Any) -> list[dict]:
                 "value": str(value),
                 "level": level,
             }
+    for row in rows.values():
+        value = str(row["value"]).lower()
+        row["type"] = "NUMBER" if value.isdigit() else "BOOLEAN" if value in ("true", "false") else "STRING"
     return [rows[k] for k in sorted(rows)]
 
 
@@ -300,6 +303,7 @@ def _row(engine: Engine, session: Session, place: Place) -> dict:
             "id": f"01{obj.id:030x}",
         }
         | (_stream(engine, obj) if kind == "STREAM" else {})
+        | (_routine(place.name, obj) if kind in ("FUNCTION", "PROCEDURE") else {})
         | (_sequence(engine, obj) if kind == "SEQUENCE" else {})
         | ({"type": "EXTERNAL" if obj.props.get("url") else "INTERNAL"} if kind == "STAGE" else {})
     )
@@ -316,6 +320,12 @@ def _stream(engine: Engine, obj: Obj) -> dict:
         "mode": "DEFAULT",
         "stale": str(records.stale(engine, obj)).lower(),
     }
+
+
+def _routine(name: str, obj: Obj) -> dict:
+    """D (/sql-reference/sql/show-user-functions): the types alone, and what is returned."""
+    arguments = [a.split()[-1].upper() for a in str(obj.props.get("arguments", "")).split(",") if a.strip()]
+    return {"arguments": f"{name}({', '.join(arguments)}) RETURN {obj.props.get('returns', 'VARCHAR')}", "is_builtin": "N"}
 
 
 def _sequence(engine: Engine, obj: Obj) -> dict:

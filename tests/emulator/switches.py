@@ -45,6 +45,17 @@ SWITCHES = (
     Switch(
         "time-travel-follows", ("object", "name"), "I (2): whose history does CLONE prod AT(...) read after a swap?"
     ),
+    Switch(
+        "object-privileges",
+        ("everybody", "own-roles"),
+        "U: does INFORMATION_SCHEMA.OBJECT_PRIVILEGES list the grants of roles that are not the session's?",
+    ),
+    Switch(
+        "object-privileges-database-roles",
+        ("named", "as-roles"),
+        "U: does OBJECT_PRIVILEGES.GRANTED_TO tell database roles from roles? The page lists ROLE, APPLICATION and "
+        "APPLICATION ROLE.",
+    ),
     Switch("clone-comment", ("kept", "lost"), "U: does a clone carry the container's comment?"),
     Switch(
         "clone-retention", ("kept", "lost"), "U: does a clone carry the container's own DATA_RETENTION_TIME_IN_DAYS?"

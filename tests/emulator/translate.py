@@ -212,6 +212,11 @@ class Translator:
             new = exp.Table(this=exp.to_identifier(self.engine.query_history(), quoted=True))
             new.set("alias", node.args.get("alias"))
             node.replace(new)
+        elif isinstance(call, (exp.Anonymous, exp.Dot)) and "TAG_REFERENCES" in call.sql().upper():
+            name, domain = (e.name for e in call.find(exp.Anonymous).expressions)
+            new = exp.Table(this=exp.to_identifier(self.engine.tag_references(self.session, name, domain), quoted=True))
+            new.set("alias", node.args.get("alias"))
+            node.replace(new)
 
 
 def in_cte(node: exp.Table) -> bool:

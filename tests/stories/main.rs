@@ -5,7 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a story fails by panicking
 
+mod action;
 mod crash;
+mod first;
 mod lease;
 mod loop_;
 mod odd;
@@ -14,5 +16,9 @@ mod pg_crash;
 mod pg_dbt;
 mod postgres;
 mod real_dbt;
+mod runner;
 mod trouble;
 mod world;
+
+#[path = "../support/http.rs"]
+mod http;

@@ -123,6 +123,11 @@ impl World {
         self.folder.path().join("project")
     }
 
+    /// The dbt.
+    pub fn dbt(&self) -> &Path {
+        &self.dbt
+    }
+
     /// The world's folder.
     pub fn root(&self) -> &Path {
         self.folder.path()

@@ -6,11 +6,13 @@
 //! redirected key differs between production and the build, and what the user put under
 //! `redirect`.
 //!
-//! May import `domain`, `failure`, `ports` and the shared `process`.
+//! May import `domain`, `failure`, `config`, `ports` and the shared `process`.
 
 pub mod artifacts;
 pub mod commands;
+pub mod environment;
 pub mod fingerprint;
+pub mod glimpse;
 pub mod jinja;
 pub mod locate;
 pub mod located;
@@ -47,6 +49,7 @@ use self::jinja::{Env, Vars};
 use self::locate::{Located, Settings, locate};
 use self::series::{Stop, with_nodes};
 use self::workspace::{Side, Workspace};
+use crate::config::options::{OPTIONS, Shape};
 use crate::domain::project::{DbtSummary, Manifest, Survey};
 use crate::failure::Outcome;
 use crate::ports::{self, DbtEnd, Event, HaltReceiver, Observer, Redirect, Site};
@@ -169,6 +172,10 @@ impl DbtProject {
         }
         for name in ["DBT_PARTIAL_PARSE_FILE_PATH", "DBT_ENGINE_PARTIAL_PARSE_FILE_PATH"] {
             command.env_remove(name); // It holds another target's names.
+        }
+        // What the action was given in confidence is none of the project's business.
+        for secret in OPTIONS.iter().filter(|one| matches!(one.shape, Shape::Secret(_))) {
+            command.env_remove(format!("INPUT_{}", secret.name.to_uppercase()));
         }
         // Without them there is nothing to read.
         command.env_remove("DBT_ENGINE_WRITE_JSON").env("DBT_WRITE_JSON", "true");

@@ -76,11 +76,6 @@ impl Workspace {
         }
     }
 
-    /// Whether a side has been parsed.
-    pub fn is_parsed(&self, side: Side) -> bool {
-        self.target(side).join("manifest.json").exists()
-    }
-
     /// A folder, not made yet, for an overlay of the project.
     pub fn overlay(&self) -> Outcome<PathBuf> {
         let dir = self.side(Side::Build).join("project");

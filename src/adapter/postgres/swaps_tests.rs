@@ -11,7 +11,7 @@ use super::testing::Server;
 use super::{Postgres, SchemaLedger, Settings};
 use crate::domain::journal::Actor;
 use crate::domain::name::ReleaseId;
-use crate::domain::plan::{Pair, Step};
+use crate::domain::plan::{Pair, Step, Verb};
 use crate::ports::{Claim, Ledger, Token, Under, Warehouse};
 
 const SWAPS: u32 = 500;
@@ -48,7 +48,7 @@ async fn leased(server: &Server, database: &str) -> (Postgres, SchemaLedger, Tok
 }
 
 async fn perform(warehouse: &Postgres, fence: Token, step: &Step) {
-    let under = Under { fence, release: ReleaseId(2), step: step.key() };
+    let under = Under { fence, release: ReleaseId(2), step: step.key(), verb: Verb::Deploy };
     warehouse.perform(&warehouse.render(step), &under).await.unwrap();
 }
 

@@ -172,7 +172,7 @@ impl Warehouse for Postgres {
         }
         pairs.sort_by(|one, other| one.live.cmp(&other.live));
         let production = &survey.production;
-        let granted = production.granted.iter().filter_map(|id| production.nodes.get(id));
+        let granted = production.nodes.values().filter(|node| node.declares_grants);
         let granted = granted.map(|node| &node.relation);
         self.granted
             .replace(granted.map(|one| (one.schema.clone(), one.identifier.clone())).collect());

@@ -8,14 +8,15 @@
 
 use std::collections::BTreeMap;
 
+use super::carry::Policy;
 use super::grants::Container;
 use super::relink::Rewrite;
 use super::session::{Tag, whole};
 use super::unit::{container, quoted, slot as slot_of};
 use super::warehouse::Snowflake;
-use super::{carry, fence, look, relinking, stamp};
+use super::{carry, ledger, look, relinking, stamp};
 use crate::domain::name::{Identity, ReleaseId, SlotName};
-use crate::domain::plan::{Carried, Effect};
+use crate::domain::plan::{Carried, Effect, Verb};
 use crate::domain::slot::Content;
 use crate::failure::{Failure, Kind};
 use crate::ports::{Answer, PortError, Rows, Under};
@@ -37,13 +38,13 @@ impl Snowflake {
                 at += many;
                 continue;
             }
-            notes.extend(self.perform_one(effect, &tag).await?);
+            notes.extend(self.perform_one(effect, under, &tag).await?);
             at += 1;
         }
         Ok(notes)
     }
 
-    async fn perform_one(&self, effect: &Effect, tag: &Tag) -> Answer<Vec<String>> {
+    async fn perform_one(&self, effect: &Effect, under: &Under, tag: &Tag) -> Answer<Vec<String>> {
         match effect {
             Effect::MoveSlot { from, to } => self.rename(from, to, tag).await,
             Effect::RemoveSlot { slot, release } => self.remove(slot, *release, tag).await,
@@ -60,12 +61,17 @@ impl Snowflake {
             }
             Effect::Relink { slot, names } => {
                 let names = rewrites(names)?;
-                let slot = named(slot)?;
-                relinking::relink(&self.sessions, tag, &slot, &names, &self.settings.allowed).await
+                let is_live = self.live_slots().contains(slot);
+                let (slot, allowed) = (named(slot)?, &self.settings.allowed);
+                relinking::relink(&self.sessions, tag, &slot, &names, is_live, allowed).await
             }
             Effect::Carry { what, from, to } => {
                 let (from, to) = (named(from)?, named(to)?);
-                let policy = &self.settings.policy;
+                let policy = &Policy {
+                    declared: self.declared.borrow().clone(),
+                    past: under.verb == Verb::Rollback,
+                    ..self.settings.policy.clone()
+                };
                 let sessions = &self.sessions;
                 match what {
                     Carried::Settings => carry::settings(sessions, tag, &from, &to).await,
@@ -115,7 +121,7 @@ impl Snowflake {
         };
         match sent {
             Ok(_) => Ok(()),
-            Err(PortError::Unknown(error)) if format!("{error:#}").contains(fence::LOST) => {
+            Err(error) if ledger::lost(&error) => {
                 Err(Failure::new(Kind::Locked, "another run has taken the lease, before the swap")
                     .next("switchback status")
                     .into())
@@ -134,7 +140,7 @@ impl Snowflake {
         let asks = statements.iter().any(|(_, text)| text.contains(stamp::IDENTITY));
         let seen = if asks { self.seen(tag).await? } else { BTreeMap::new() };
         let one = |(slot, text): &(&SlotName, &str)| {
-            let mut text = text.replace(fence::TOKEN, &under.fence.0.to_string());
+            let mut text = text.replace(ledger::TOKEN, &under.fence.0.to_string());
             if text.contains(stamp::IDENTITY) {
                 let found = seen.get(*slot).ok_or_else(|| {
                     Failure::stopped(format!("{slot} should be there to be stamped, but is not"))

@@ -7,7 +7,7 @@
 //!
 //! May import `domain` and its siblings.
 
-use super::fence;
+use super::ledger::{Fence, Swap, TOKEN};
 use super::session::literal;
 use super::stamp;
 use super::unit::{Unit, container, quoted};
@@ -34,7 +34,7 @@ pub struct Renderer<'a> {
     /// The environment's name.
     pub environment: &'a str,
     /// Where the lease is.
-    pub lease: &'a fence::Place,
+    pub lease: &'a Fence,
     /// What was last seen of a container.
     pub traits: &'a dyn Fn(&SlotName) -> Traits,
 }
@@ -44,7 +44,6 @@ impl Renderer<'_> {
     #[must_use]
     pub fn effects(&self, step: &Step) -> Vec<Effect> {
         match step {
-            Step::Drop { role: Role::Live, .. } => Vec::new(), // no planner drops live
             Step::Drop {
                 role: Role::Build(release) | Role::Archive(release) | Role::Candidate(release),
                 slots,
@@ -98,7 +97,10 @@ impl Renderer<'_> {
             Step::Keep { kept, release, adopt } => {
                 kept.iter().flat_map(|one| self.kept(one, *release, *adopt)).collect()
             }
-            Step::Build { .. } | Step::Check { .. } => Vec::new(),
+            // No planner drops live.
+            Step::Drop { role: Role::Live, .. } | Step::Build { .. } | Step::Check { .. } => {
+                Vec::new()
+            }
         }
     }
 
@@ -230,9 +232,9 @@ impl Renderer<'_> {
                 )
             }
         };
-        let swaps: Vec<(String, String)> = pairs.iter().map(swap).collect();
+        let swaps: Vec<Swap> = pairs.iter().map(swap).collect();
         let slot = pairs.first().map_or_else(|| SlotName::from(""), |pair| pair.live.clone());
-        Self::sql(&slot, fence::cutover(self.lease, &swaps))
+        Self::sql(&slot, self.lease.cutover(TOKEN, &swaps))
     }
 
     fn taken_back(&self, pairs: &[Pair], exchange: bool) -> Vec<Effect> {

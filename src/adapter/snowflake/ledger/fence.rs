@@ -1,20 +1,30 @@
-//! The fencing token where a swap happens: the pieces of a scripting block around the statements
-//! that cut over.
+//! The cutover's block: the lease's token is tested and everything is swapped by one statement.
 //!
 //! The block begins with an UPDATE on the table of leases, as taking the lease is one, and UPDATEs
 //! serialise per table (`/sql-reference/transactions`): so either the cutover has begun and nobody
-//! takes the lease, or somebody has taken it and the cutover does not begin. The mark stays where
-//! the block dies half-way, until the lease expires; then stamps say what happened. Giving the lease
-//! back does not take the mark away: the block may be running still.
+//! takes the lease, or somebody has taken it and nothing is swapped. DDL commits by itself: what was
+//! swapped before an error is swapped back by the block's handler
+//! (`/developer-guide/snowflake-scripting/exceptions`); where even that fails, the stamps say so, and
+//! `recover` goes on from there. The mark stays where the block dies half-way, until the lease
+//! expires. Giving the lease back does not take it away: the block may be running still.
 //!
 //! May import `ports` and its siblings.
 
+use std::fmt::{Display, Write as _};
+
 use super::Home;
 use super::sql::Statements;
-use crate::ports::{PortError, Token};
+use crate::adapter::snowflake::session::literal;
+use crate::ports::PortError;
+
+/// What stands for the token in a plan's SQL; the run puts its own there.
+pub const TOKEN: &str = "$fence";
 
 /// What the exception says; Snowflake puts it behind `Uncaught exception of type 'LEASE_LOST'`.
 const LOST: &str = "switchback: this run no longer has the lease";
+
+/// A statement of a cutover and its inverse.
+pub type Swap = (String, String);
 
 /// The fence of one environment, for SQL.
 #[derive(Clone, Debug)]
@@ -29,53 +39,31 @@ impl Fence {
         Self { statements: Statements::new(home, environment) }
     }
 
-    pub(super) fn of(statements: Statements) -> Self {
-        Self { statements }
-    }
-
-    /// For the block's DECLARE: the exception that [`Fence::begin_cutover`] raises.
+    /// The statement that swaps under `token`, or that does nothing.
     #[must_use]
-    pub fn declaration() -> String {
-        format!("lease_lost EXCEPTION (-20501, '{LOST}');")
-    }
-
-    /// Marks the lease of `token` as cutting over, or raises `lease_lost`, before which nothing
-    /// happened.
-    #[must_use]
-    pub fn begin_cutover(&self, token: Token) -> String {
-        format!(
-            "{};\nIF (SQLROWCOUNT = 0) THEN\n  RAISE lease_lost;\nEND IF;",
-            self.statements.begin_cutover(token)
-        )
-    }
-
-    /// Takes the mark away.
-    #[must_use]
-    pub fn end_cutover(&self, token: Token) -> String {
-        format!("{};", self.statements.end_cutover(token))
-    }
-
-    /// The whole block around `body`, a list of statements each with its semicolon. Where one of
-    /// them fails the mark is taken away as well, and the error goes on: what the statements
-    /// before it did stays, unless `body` brings an exception handler of its own.
-    ///
-    /// To be sent as `EXECUTE IMMEDIATE` with a text literal: a name may contain `$$`.
-    #[must_use]
-    pub fn block(&self, token: Token, body: &str) -> String {
-        let end = self.end_cutover(token);
-        format!(
-            "DECLARE\n  {}\nBEGIN\n{}\n{body}\n{end}\nEXCEPTION\n  WHEN OTHER THEN\n    {end}\n    \
-             RAISE;\nEND;",
-            Self::declaration(),
-            self.begin_cutover(token)
-        )
-    }
-
-    /// A query that gives one row while the lease is held under the token, and none otherwise: a
-    /// test for effects other than the cutover.
-    #[must_use]
-    pub fn check(&self, token: Token) -> String {
-        self.statements.check(token)
+    pub fn cutover(&self, token: impl Display + Copy, swaps: &[Swap]) -> String {
+        let (begin, end) =
+            (self.statements.begin_cutover(token), self.statements.end_cutover(token));
+        // Read right behind the UPDATE: any other statement takes SQLROWCOUNT away.
+        let mut body = format!(
+            "\nDECLARE\n  lease_lost EXCEPTION (-20501, '{LOST}');\n  done NUMBER DEFAULT 0;\nBEGIN\n  \
+             {begin};\n  IF (SQLROWCOUNT = 0) THEN\n    RAISE lease_lost;\n  END IF;\n"
+        );
+        for (at, (swap, _)) in swaps.iter().enumerate() {
+            let _ = write!(body, "  {swap};\n  done := {};\n", at + 1); // a String takes everything
+        }
+        let _ = write!(
+            body,
+            "  {end};\nEXCEPTION\n  WHEN lease_lost THEN\n    RAISE;\n  WHEN OTHER THEN\n"
+        );
+        for (at, (_, back)) in swaps.iter().enumerate().rev() {
+            let _ = write!(body, "    IF (done >= {}) THEN\n      {back};\n    END IF;\n", at + 1);
+        }
+        let _ = write!(body, "    {end};\n    RAISE;\nEND;\n");
+        if body.contains("$$") {
+            return format!("EXECUTE IMMEDIATE {}", literal(&body));
+        }
+        format!("EXECUTE IMMEDIATE $${body}$$")
     }
 }
 
@@ -83,6 +71,5 @@ impl Fence {
 /// block is [`PortError::Unknown`] otherwise.)
 #[must_use]
 pub fn lost(error: &PortError) -> bool {
-    let said = error.to_string();
-    said.contains("LEASE_LOST") && said.contains(LOST)
+    error.to_string().contains(LOST)
 }

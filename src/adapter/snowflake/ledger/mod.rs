@@ -23,13 +23,12 @@ mod home;
 mod record;
 mod sql;
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use async_trait::async_trait;
 
-pub use self::fence::{Fence, lost};
+pub use self::fence::{Fence, Swap, TOKEN, lost};
 use self::holder::Row;
 pub use self::home::Home;
 use self::sql::{Claimed, Part, Statements};
@@ -48,16 +47,6 @@ pub struct SnowflakeLedger {
     home: Home,
     environment: String,
     statements: Statements,
-    slots: RefCell<Option<String>>,
-}
-
-/// An environment that has a ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EnvironmentRow {
-    /// Its name.
-    pub environment: String,
-    /// Its live slots, as whoever took the lease last knew them ([`SnowflakeLedger::know_slots`]).
-    pub slots: Option<String>,
 }
 
 impl SnowflakeLedger {
@@ -66,42 +55,14 @@ impl SnowflakeLedger {
     #[must_use]
     pub fn new(sessions: Sessions, tag: Tag, home: Home, environment: String) -> Self {
         let statements = Statements::new(&home, &environment);
-        Self { sessions, tag, home, environment, statements, slots: RefCell::new(None) }
+        Self { sessions, tag, home, environment, statements }
     }
 
     /// The environments that have a ledger in `home`: none where there is none.
-    pub async fn environments(
-        sessions: &Sessions,
-        tag: &Tag,
-        home: &Home,
-    ) -> Answer<Vec<EnvironmentRow>> {
+    pub async fn environments(sessions: &Sessions, tag: &Tag, home: &Home) -> Answer<Vec<String>> {
         let any = Self::new(sessions.clone(), tag.clone(), home.clone(), String::new());
         let rows = any.read(&any.statements.environments()).await?;
-        let row = |row: cells::Cells<'_>| {
-            Ok(EnvironmentRow {
-                environment: row.text(0)?.to_owned(),
-                slots: row.maybe(1).map(str::to_owned),
-            })
-        };
-        cells::rows(&rows).map(row).collect()
-    }
-
-    /// The environment's live slots, as a text that [`SnowflakeLedger::environments`] answers once
-    /// the lease was taken.
-    pub fn know_slots(&self, slots: impl Into<String>) {
-        self.slots.replace(Some(slots.into()));
-    }
-
-    /// The fence, for the SQL of a cutover.
-    #[must_use]
-    pub fn fence(&self) -> Fence {
-        Fence::of(self.statements.clone())
-    }
-
-    /// Refuses with [`crate::failure::Kind::Locked`] unless the lease is held under `token`.
-    pub async fn check(&self, token: Token) -> Answer<()> {
-        let rows = self.read(&self.statements.check(token)).await?;
-        if rows.rows.is_empty() { Err(self.lost(token).await) } else { Ok(()) }
+        cells::rows(&rows).map(|row| row.text(0).map(str::to_owned)).collect()
     }
 
     /// Whether the row says that the lease is held under `token`.
@@ -281,7 +242,6 @@ impl Ledger for SnowflakeLedger {
 
     async fn acquire(&self, claim: Claim) -> Answer<Lease> {
         let nonce = nonce()?;
-        let slots = self.slots.borrow().clone();
         let statement = self.statements.claim(&Claimed {
             nonce: &nonce,
             holder: &holder::text(&claim).map_err(refused)?,
@@ -289,7 +249,6 @@ impl Ledger for SnowflakeLedger {
             run: claim.run.as_str(),
             ttl: claim.ttl,
             outranked: if claim.outranks { &holder::OUTRANKED } else { &[] },
-            slots: slots.as_deref(),
         });
         let (mut made, mut attempt) = (false, 1);
         loop {

@@ -10,6 +10,7 @@
 //!
 //! May import `failure`, `ports` and its siblings.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use super::Home;
@@ -43,8 +44,6 @@ pub(super) struct Claimed<'a> {
     pub(super) ttl: Duration,
     /// The verbs from which the lease may be taken.
     pub(super) outranked: &'a [&'a str],
-    /// The environment's live slots, where they are known.
-    pub(super) slots: Option<&'a str>,
 }
 
 /// A piece of a record: a statement may not be longer than a megabyte
@@ -103,7 +102,7 @@ impl Statements {
             "CREATE TABLE IF NOT EXISTS {} (\n  ENVIRONMENT VARCHAR NOT NULL,\
              \n  TOKEN NUMBER(38,0) NOT NULL,\n  HOLDER VARCHAR,\n  VERB VARCHAR,\n  RUN VARCHAR,\
              \n  TAKEN_AT TIMESTAMP_LTZ,\n  EXPIRES_AT TIMESTAMP_LTZ,\n  CUTOVER BOOLEAN NOT NULL,\
-             \n  CLAIM VARCHAR,\n  SLOTS VARCHAR\n) COMMENT = 'Who may change an environment'",
+             \n  CLAIM VARCHAR\n) COMMENT = 'Who may change an environment'",
             self.leases
         )
     }
@@ -123,8 +122,7 @@ impl Statements {
     /// cutting over.
     pub(super) fn claim(&self, claimed: &Claimed<'_>) -> String {
         let Self { leases, environment, .. } = self;
-        let Claimed { nonce, holder, verb, run, ttl, outranked, slots } = claimed;
-        let slots = slots.map(|slots| format!(", SLOTS = {}", literal(slots))).unwrap_or_default();
+        let Claimed { nonce, holder, verb, run, ttl, outranked } = claimed;
         let outranked: Vec<String> = outranked.iter().map(|verb| literal(verb)).collect();
         let outranked = match &outranked[..] {
             [] => String::new(),
@@ -133,7 +131,7 @@ impl Statements {
         format!(
             "UPDATE {leases} SET TOKEN = TOKEN + 1, HOLDER = {}, VERB = {}, RUN = {}, \
              TAKEN_AT = CURRENT_TIMESTAMP(), EXPIRES_AT = {}, CUTOVER = FALSE, CLAIM = {nonce}\
-             {slots}\nWHERE ENVIRONMENT = {environment} AND (CLAIM IS NULL OR CLAIM <> {nonce}) \
+             \nWHERE ENVIRONMENT = {environment} AND (CLAIM IS NULL OR CLAIM <> {nonce}) \
              AND (HOLDER IS NULL OR EXPIRES_AT <= CURRENT_TIMESTAMP(){outranked})",
             literal(holder),
             literal(verb),
@@ -148,7 +146,7 @@ impl Statements {
         format!(
             "UPDATE {leases} SET EXPIRES_AT = {}\nWHERE {}",
             from_now(ttl),
-            self.is_held_under(token)
+            self.is_held_under(token.0)
         )
     }
 
@@ -159,7 +157,7 @@ impl Statements {
         format!(
             "UPDATE {leases} SET HOLDER = NULL, VERB = NULL, EXPIRES_AT = NULL\nWHERE {} AND NOT \
              CUTOVER",
-            self.is_held_under(token)
+            self.is_held_under(token.0)
         )
     }
 
@@ -184,7 +182,7 @@ impl Statements {
                 token.0.to_string(),
                 format!(
                     "\nCROSS JOIN (SELECT COUNT(*) AS HELD FROM {leases} WHERE {}) l",
-                    self.is_held_under(token)
+                    self.is_held_under(token.0)
                 ),
                 " AND l.HELD > 0",
             ),
@@ -221,24 +219,16 @@ impl Statements {
         )
     }
 
-    /// Which environments there are, and the slots of each.
+    /// Which environments there are.
     pub(super) fn environments(&self) -> String {
         let Self { leases, journal, .. } = self;
         format!(
-            "SELECT e.ENVIRONMENT, MAX(e.SLOTS) AS SLOTS\nFROM (SELECT ENVIRONMENT, SLOTS FROM \
-             {leases} UNION ALL SELECT DISTINCT ENVIRONMENT, CAST(NULL AS VARCHAR) AS SLOTS FROM \
-             {journal}) e\nGROUP BY e.ENVIRONMENT ORDER BY e.ENVIRONMENT"
+            "SELECT ENVIRONMENT FROM {leases} UNION SELECT ENVIRONMENT FROM {journal} ORDER BY 1"
         )
     }
 
-    /// One row while the lease is held under the token, none otherwise.
-    pub(super) fn check(&self, token: Token) -> String {
-        let Self { leases, .. } = self;
-        format!("SELECT TOKEN FROM {leases} WHERE {}", self.is_held_under(token))
-    }
-
     /// From now on nobody takes the lease that `token` has, for [`CUTOVER`] at least.
-    pub(super) fn begin_cutover(&self, token: Token) -> String {
+    pub(super) fn begin_cutover(&self, token: impl Display) -> String {
         let Self { leases, .. } = self;
         format!(
             "UPDATE {leases} SET CUTOVER = TRUE, EXPIRES_AT = GREATEST(EXPIRES_AT, {}) WHERE {}",
@@ -247,14 +237,14 @@ impl Statements {
         )
     }
 
-    pub(super) fn end_cutover(&self, token: Token) -> String {
+    pub(super) fn end_cutover(&self, token: impl Display) -> String {
         let Self { leases, .. } = self;
         format!("UPDATE {leases} SET CUTOVER = FALSE WHERE {}", self.is_held_under(token))
     }
 
-    fn is_held_under(&self, token: Token) -> String {
+    fn is_held_under(&self, token: impl Display) -> String {
         let Self { environment, .. } = self;
-        format!("ENVIRONMENT = {environment} AND TOKEN = {} AND HOLDER IS NOT NULL", token.0)
+        format!("ENVIRONMENT = {environment} AND TOKEN = {token} AND HOLDER IS NOT NULL")
     }
 }
 

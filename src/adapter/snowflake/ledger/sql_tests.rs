@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::adapter::snowflake::ident::SchemaPath;
-use crate::adapter::snowflake::ledger::Fence;
+use crate::adapter::snowflake::ledger::{Fence, TOKEN};
 
 fn home() -> Home {
     Home { schema: SchemaPath::from_sql("switchback.ledger").unwrap() }
@@ -32,18 +32,17 @@ fn the_ledger_is_made_of_two_tables() {
 #[test]
 fn the_lease_is_taken_kept_and_given_back_by_one_statement_each() {
     let sql = statements();
-    let claimed = |outranked, slots| Claimed {
+    let claimed = |outranked| Claimed {
         nonce: "9c1d",
         holder: r#"{"v":1}"#,
         verb: "rollback",
         run: "run-1",
         ttl: Duration::from_secs(300),
         outranked,
-        slots,
     };
     let all = [
-        sql.claim(&claimed(&[], None)),
-        sql.claim(&claimed(&["deploy", "build"], Some("SHOP.A SHOP.B"))),
+        sql.claim(&claimed(&[])),
+        sql.claim(&claimed(&["deploy", "build"])),
         sql.renew(Token(7), Duration::from_millis(1500)),
         sql.release(Token(7)),
         sql.lease(),
@@ -66,11 +65,14 @@ fn a_record_is_written_where_the_token_holds_and_nowhere_twice() {
 }
 
 #[test]
-fn a_cutover_stands_between_two_tests_of_the_token() {
+fn a_cutover_tests_the_token_swaps_and_undoes_what_it_swapped_before_an_error() {
     let fence = Fence::new(&home(), "SHOP");
-    let swap = "ALTER DATABASE \"SHOP\" SWAP WITH \"SHOP__BUILD_R2\";";
-    insta::assert_snapshot!(fence.block(Token(7), swap));
-    insta::assert_snapshot!(fence.check(Token(7)));
+    let swap = |name: &str| {
+        let text = format!("ALTER SCHEMA S.{name} SWAP WITH S.{name}__NEXT_R2");
+        (text.clone(), text)
+    };
+    insta::assert_snapshot!(fence.cutover(TOKEN, &[swap("A"), swap("B")]));
+    assert!(fence.cutover(7, &[swap("\"$$\"")]).starts_with("EXECUTE IMMEDIATE '"));
 }
 
 #[test]
