@@ -114,3 +114,30 @@ fn plain_dbt_in_production_is_adopted_and_stays_what_it_is() {
     world.run(&["rollback", "--to", "r0", "--reason", "x", "--allow-loss"]).expect(0);
     assert_eq!(world.content(), before);
 }
+
+#[test]
+fn a_project_whose_schema_macro_ignores_the_target_is_moved_by_an_overlay() {
+    let Some(world) = PgWorld::with_real_dbt() else { return };
+    project(&world, 1);
+    write(
+        &world.project().join("macros/schemas.sql"),
+        "{% macro generate_schema_name(custom_schema_name, node) -%}\n  {%- if custom_schema_name is \
+         none -%}core{%- else -%}{{ custom_schema_name | trim }}{%- endif -%}\n{%- endmacro %}\n",
+    );
+    let yml = world.project().join("dbt_project.yml");
+    let text = std::fs::read_to_string(&yml).unwrap();
+    let hooks = text.find("on-run-start").unwrap();
+    write(&yml, &text[..hooks]); // they would write to the target's schema, which nothing else does
+    world.dbt_alone(&["build"]);
+    project(&world, 2);
+    write(&yml, &text[..hooks]);
+    world.run(&["deploy"]).expect(0);
+    let versions = || {
+        world.sql("select (select max(v) from core.stg_orders), (select max(v) from marts.orders)")
+    };
+    assert_eq!(versions(), "2|2");
+    world.run(&["rollback", "--reason", "x", "--allow-loss"]).expect(0);
+    assert_eq!(versions(), "1|1");
+    let schemas = world.schemas();
+    assert!(!schemas.iter().any(|name| name.contains("build")), "{schemas:?}");
+}

@@ -389,3 +389,54 @@ fn what_cannot_be_swapped_is_refused_before_dbt_runs() {
     world.deploy("2");
     assert!(began.elapsed() < Duration::from_secs(60));
 }
+
+/// Every line of a dump of the whole database but for what is ours, sorted: the order in which
+/// relations were made is no part of what they are.
+fn everything(world: &PgWorld<'_>) -> Vec<String> {
+    let dump = world.server.dump(
+        &world.database,
+        &["-N", "switchback", "-N", "*\\_\\_*", "-T", "*.switchback_stamp", "--inserts"],
+    );
+    let mut lines: Vec<String> = dump
+        .lines()
+        .filter(|line| !line.starts_with("--") && !line.starts_with('\\') && !line.is_empty())
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn schemas_with_everything_in_them_are_deployed_and_come_back() {
+    let Some(world) = PgWorld::new() else { return };
+    world.sql_as("postgres", include_str!("../../src/adapter/postgres/torture.sql"));
+    let profile = world.project().join("profiles.yml");
+    let text = std::fs::read_to_string(&profile).unwrap();
+    std::fs::write(&profile, text.replace("user: dbt", "user: postgres")).unwrap();
+    let two = "{{ 'Shop Two' if target.schema == 'shop' else target.schema ~ ' Two' }}";
+    world.nodes(&json!([
+        {"unique_id": "model.shop.fresh", "resource_type": "model", "name": "fresh",
+         "sql": "select 1 as v"},
+        {"unique_id": "model.shop.fresher", "resource_type": "model", "name": "fresher",
+         "schema": two, "sql": "select 2 as v"},
+    ]));
+    world.sql_as(
+        "postgres",
+        "create schema bi; create view bi.consumers as select * from shop.customers; \
+         comment on view bi.consumers is 'outside'; grant select on bi.consumers to shop_reader",
+    );
+    let before = everything(&world);
+    let run = world.run(&["deploy"]).expect(0);
+    let after = everything(&world);
+    let gone: Vec<_> = before.iter().filter(|line| !after.contains(line)).collect();
+    assert!(gone.is_empty(), "{}\n{gone:#?}", run.out);
+    let names = |line: &&String| line.contains("build_r") || line.contains("__r");
+    assert_eq!(after.iter().filter(names).collect::<Vec<_>>(), Vec::<&String>::new());
+    let new: Vec<_> = after.iter().filter(|line| !before.contains(line)).collect();
+    assert!(
+        new.iter().all(|line| line.contains("fresh") || line.contains("v integer")),
+        "{new:#?}"
+    );
+    world.run(&["rollback", "--to", "r0", "--reason", "x", "--allow-loss"]).expect(0);
+    assert_eq!(everything(&world), before);
+}

@@ -191,12 +191,14 @@ async fn things(
     slot: &SlotName,
 ) -> Result<BTreeMap<Key, Thing>, tokio_postgres::Error> {
     tx.batch_execute(&sql::search_path(&[slot.as_str()])).await?;
-    let rows = tx
-        .query(
-            &RULES.replace("$1", &literal(slot.as_str())).replace("$2", &literal(stamp::TABLE)),
-            &[],
+    let text = RULES
+        .replace(
+            "$1::regnamespace",
+            &format!("{}::regnamespace", literal(&identifier(slot.as_str()))),
         )
-        .await?;
+        .replace("$1", &literal(slot.as_str()))
+        .replace("$2", &literal(stamp::TABLE));
+    let rows = tx.query(&text, &[]).await?;
     let mut found: BTreeMap<Key, Thing> = BTreeMap::new();
     for row in rows {
         let key = (row.get(0), row.get(1), row.get(2));

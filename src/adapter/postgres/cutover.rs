@@ -15,13 +15,13 @@ use tokio_postgres::Transaction;
 
 use super::contents::{self, Listed};
 use super::guard::{Guard, mark, same};
-use super::session::Fresh;
+use super::outside::{self, Outside};
 use super::warehouse::Postgres;
-use super::{lease, outside, sql, words};
+use super::{lease, sql, words};
 use crate::adapter::sql::identifier;
 use crate::domain::plan::Effect;
 use crate::failpoint::{self, Action};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::ports::{Answer, PortError, Under};
 
 /// How long one attempt waits for a reader. Deadlocks are looked for after a second.
@@ -38,107 +38,108 @@ struct Bound {
 }
 
 impl Postgres {
-    /// Carries a swap out, or a swap back.
-    pub(super) async fn cut_over(&self, effects: &[Effect], under: &Under) -> Answer<()> {
+    /// Carries a swap out, or a swap back; answers what is worth a word.
+    pub(super) async fn cut_over(&self, effects: &[Effect], under: &Under) -> Answer<Vec<String>> {
         let guard = self.guard.lock().await.take();
         let (mut fresh, expected) = match guard {
             Some(Guard { fresh, mark }) => (fresh, Some(mark)),
             None => (self.sessions.fresh().await?, None),
         };
         let (pid, since) = (fresh.pid, fresh.since.clone());
-        match self.swap(&mut fresh, expected.as_deref(), effects, under).await {
-            Ok(()) => Ok(()),
-            Err(Cut::Before(error)) => Err(error),
-            Err(Cut::AtCommit(error)) => {
-                Err(self.sessions.settled(DOING, error, pid, &since).await)
-            }
+        // Where a guard has a transaction open, this is that one.
+        let tx = fresh.begin(DOING).await?;
+        lease::fence(&tx, self.environment(), under.fence).await?;
+        let bound = self.swap(&tx, expected.as_deref(), effects, under).await?;
+        if let Err(error) = tx.commit().await {
+            return Err(self.sessions.settled(DOING, error, pid, &since).await);
         }
+        // What is left is no part of the swap, which has happened.
+        let checked = outside::validate(&fresh.client, &bound).await;
+        Ok(checked.unwrap_or_else(|error| vec![format!("foreign keys were not checked: {error}")]))
     }
 
+    /// Everything before the commit, again while somebody else has a lock that is needed.
     async fn swap(
         &self,
-        fresh: &mut Fresh,
+        tx: &Transaction<'_>,
         expected: Option<&str>,
         effects: &[Effect],
         under: &Under,
-    ) -> Result<(), Cut> {
-        let no = |error| Cut::Before(words::refused(DOING, &error));
-        let guarded = |effect: &Effect| match effect {
-            Effect::Guard { slot } => Some(slot.0.clone()),
-            _ => None,
-        };
-        let lives: Vec<String> = effects.iter().filter_map(guarded).collect();
-        // Where a guard has a transaction open, this is that one.
-        let tx = fresh.begin(DOING).await.map_err(Cut::Before)?;
-        lease::fence(&tx, self.environment(), under.fence).await.map_err(Cut::Before)?;
-        self.keep_everybody_out(&tx, &lives).await.map_err(Cut::Before)?;
-        if let Some(expected) = expected
-            && mark(&tx, &self.lives()).await.map_err(no)? != expected
-        {
-            return Err(Cut::Before(PortError::Refused(
-                Failure::stopped("production was changed after drift was judged")
-                    .next("run the same command again"),
-            )));
-        }
-        let bound = if lives.is_empty() {
-            None
-        } else {
-            Some(outside::capture(tx.client(), &lives).await.map_err(Cut::Before)?)
-        };
-        meet(under, "locked")?;
-        let held = schemas(&tx, &lives).await.map_err(no)?;
-        for effect in effects {
-            if let Effect::Sql { text, .. } = effect {
-                tx.batch_execute(text).await.map_err(no)?;
-            }
-        }
-        let renamed = moved(&tx, held).await.map_err(no)?;
-        if let Some(bound) = &bound {
-            outside::recreate(&tx, bound, &renamed).await.map_err(Cut::Before)?;
-        }
-        meet(under, "renamed")?;
-        tx.commit().await.map_err(Cut::AtCommit)
-    }
-
-    /// Locks every relation of live, and what outside is made anew, against everybody.
-    async fn keep_everybody_out(&self, tx: &Transaction<'_>, lives: &[String]) -> Answer<()> {
+    ) -> Answer<Outside> {
         let no = |error| words::refused(DOING, &error);
-        if lives.is_empty() {
-            return Ok(());
-        }
-        let lives = lives.to_vec();
         let timeout = format!("SET LOCAL lock_timeout TO '{}ms'", ATTEMPT.as_millis());
         tx.batch_execute(&timeout).await.map_err(no)?;
         let began = Instant::now();
         let mut pause = Duration::from_millis(20);
         loop {
-            let bound = bound(tx, &lives).await.map_err(no)?;
-            let listed = contents::relations(tx, &lives, true).await.map_err(no)?;
-            tx.batch_execute("SAVEPOINT locks").await.map_err(no)?;
-            match tx.batch_execute(&exclusive_locks(&bound, &listed)).await {
-                Ok(()) => {
-                    let again = contents::relations(tx, &lives, true).await.map_err(no)?;
-                    if same(&listed, &again) && self.bound_to(tx, &lives, bound.len()).await? {
-                        return Ok(());
+            tx.batch_execute("SAVEPOINT cutover").await.map_err(no)?;
+            match self.attempt(tx, expected, effects, under).await {
+                Err(PortError::Refused(failure)) if failure.kind == Kind::Locked => {
+                    let back = "ROLLBACK TO SAVEPOINT cutover; RELEASE SAVEPOINT cutover";
+                    tx.batch_execute(back).await.map_err(no)?;
+                    if began.elapsed() > PATIENCE {
+                        let all = contents::relations(tx, &self.lives(), true).await.map_err(no)?;
+                        return Err(self.held_up(tx.client(), &all, "read").await);
                     }
                 }
-                Err(error) if words::is_locked_out(&error) && began.elapsed() < PATIENCE => {}
-                Err(error) if words::is_locked_out(&error) => {
-                    tx.batch_execute("ROLLBACK TO SAVEPOINT locks").await.map_err(no)?;
-                    return Err(self.held_up(tx.client(), &listed, "read").await);
-                }
-                Err(error) => return Err(no(error)),
+                other => return other,
             }
-            tx.batch_execute("ROLLBACK TO SAVEPOINT locks").await.map_err(no)?;
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));
         }
     }
 
-    async fn bound_to(&self, tx: &Transaction<'_>, lives: &[String], many: usize) -> Answer<bool> {
-        let again = bound(tx, lives).await.map_err(|error| words::refused(DOING, &error))?;
-        Ok(again.len() == many)
+    async fn attempt(
+        &self,
+        tx: &Transaction<'_>,
+        expected: Option<&str>,
+        effects: &[Effect],
+        under: &Under,
+    ) -> Answer<Outside> {
+        let no = |error| words::refused(DOING, &error);
+        let guarded = |effect: &Effect| match effect {
+            Effect::Guard { slot } => Some(slot.0.clone()),
+            _ => None,
+        };
+        let lives: Vec<String> = effects.iter().filter_map(guarded).collect();
+        keep_everybody_out(tx, &lives).await?;
+        if let Some(expected) = expected
+            && mark(tx, &self.lives()).await.map_err(no)? != expected
+        {
+            return Err(PortError::Refused(
+                Failure::stopped("production was changed after drift was judged")
+                    .next("run the same command again"),
+            ));
+        }
+        let bound = outside::capture(tx.client(), &lives).await?;
+        meet(under, "locked")?;
+        let held = schemas(tx, &lives).await.map_err(no)?;
+        for effect in effects {
+            if let Effect::Sql { text, .. } = effect {
+                tx.batch_execute(text).await.map_err(no)?;
+            }
+        }
+        let renamed = moved(tx, held).await.map_err(no)?;
+        outside::recreate(tx, &bound, &renamed).await?;
+        meet(under, "renamed")?;
+        Ok(bound)
     }
+}
+
+/// Locks every relation of live, and what outside is made anew, against everybody.
+async fn keep_everybody_out(tx: &Transaction<'_>, lives: &[String]) -> Answer<()> {
+    let no = |error| words::refused(DOING, &error);
+    if lives.is_empty() {
+        return Ok(());
+    }
+    let around = bound(tx, lives).await.map_err(no)?;
+    let listed = contents::relations(tx, lives, true).await.map_err(no)?;
+    tx.batch_execute(&exclusive_locks(&around, &listed)).await.map_err(no)?;
+    let again = contents::relations(tx, lives, true).await.map_err(no)?;
+    if same(&listed, &again) && bound(tx, lives).await.map_err(no)?.len() == around.len() {
+        return Ok(());
+    }
+    Err(PortError::Refused(Failure::new(Kind::Locked, "production changed while it was locked")))
 }
 
 /// The OIDs and names of schemas.
@@ -164,19 +165,13 @@ async fn moved(
     Ok(moved)
 }
 
-/// How a cutover ended early.
-enum Cut {
-    Before(PortError),
-    AtCommit(tokio_postgres::Error),
-}
-
 /// The places inside a cutover where tests end it.
-fn meet(under: &Under, point: &str) -> Result<(), Cut> {
+fn meet(under: &Under, point: &str) -> Answer<()> {
     match failpoint::hit(&under.step, point) {
         Action::None => Ok(()),
-        Action::Unknown => Err(Cut::Before(PortError::Unknown(anyhow::anyhow!(
-            "the connection was lost inside the cutover"
-        )))),
+        Action::Unknown => {
+            Err(PortError::Unknown(anyhow::anyhow!("the connection was lost inside the cutover")))
+        }
     }
 }
 

@@ -46,8 +46,7 @@ impl Postgres {
         under: &Under,
     ) -> Answer<Vec<String>> {
         if matches!(under.step.as_str(), "swap" | "swap-back") {
-            self.cut_over(effects, under).await?;
-            return Ok(Vec::new());
+            return self.cut_over(effects, under).await;
         }
         if under.step == "clone" {
             self.claim_slots(under.fence).await?;

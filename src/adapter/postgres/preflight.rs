@@ -3,7 +3,7 @@
 //! May import `failure`, `ports` and this adapter's files.
 
 use super::warehouse::Postgres;
-use super::{lease, sql, stamp};
+use super::{lease, outside, sql, stamp};
 use crate::failure::{Failure, Outcome};
 
 /// The oldest server.
@@ -109,6 +109,23 @@ impl Postgres {
         }
         self.check_locks(&lives, row.get(5)).await?;
         self.check_others(&lives).await
+    }
+
+    /// Looks at what is bound to live from outside and could not be made anew in a swap. Only where
+    /// all live schemas are known: what lies in one of them is not outside.
+    pub(super) async fn check_outside(&self) -> Outcome<()> {
+        let lives = self.lives();
+        let client = self.sessions.reading().await?;
+        let bound = outside::capture(&client, &lives).await?;
+        if !bound.refusals().is_empty() {
+            return Err(Failure::usage(format!(
+                "what is outside the swapped schemas is bound to them and would go on with old \
+                 data after a swap:\n  {}",
+                bound.refusals().join("\n  ")
+            ))
+            .next("drop what is named, or move it into a schema that dbt writes"));
+        }
+        Ok(())
     }
 
     /// dbt's sessions would find production by names without schemas while they build.

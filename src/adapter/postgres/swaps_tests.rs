@@ -76,7 +76,7 @@ async fn look_on(client: &Client, stop: &AtomicBool, prepared: bool) -> u64 {
 }
 
 /// A reader in a thread of its own, connected for all its life.
-fn reader(port: u16, database: String, stop: &AtomicBool, looks: &AtomicU64, prepared: bool) {
+fn reader(port: u16, database: &str, stop: &AtomicBool, looks: &AtomicU64, prepared: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let parameters = format!("host=127.0.0.1 port={port} user=postgres dbname={database}");
@@ -91,11 +91,11 @@ async fn readers_see_one_release_at_every_moment_of_five_hundred_swaps() {
     let Some(server) = Server::shared() else { return };
     let database = server.database().await;
     let admin = server.connect(&database).await;
-    let shop = "CREATE SCHEMA shop; CREATE TABLE shop.a AS SELECT 1 AS v, id FROM \
+    let world = "CREATE SCHEMA shop; CREATE TABLE shop.a AS SELECT 1 AS v, id FROM \
                 generate_series(1, 50) id; CREATE TABLE shop.b AS SELECT * FROM shop.a; \
                 CREATE VIEW shop.ab AS SELECT a.v AS av, b.v AS bv FROM shop.a JOIN shop.b USING (id); \
                 CREATE SCHEMA report; CREATE VIEW report.outside AS SELECT v FROM shop.a";
-    admin.batch_execute(shop).await.unwrap();
+    admin.batch_execute(world).await.unwrap();
     let (warehouse, ledger, token) = leased(server, &database).await;
     let pairs = vec![Pair { live: "shop".into(), other: "shop__build_r2".into() }];
     let (release, attempt) = (ReleaseId(2), 1);
@@ -118,7 +118,7 @@ async fn readers_see_one_release_at_every_moment_of_five_hundred_swaps() {
         let port = server.port;
         for prepared in [true, false, true] {
             let (stop, looks, database) = (&stop, &looks, database.clone());
-            scope.spawn(move || reader(port, database, stop, looks, prepared));
+            scope.spawn(move || reader(port, &database, stop, looks, prepared));
         }
         // The swaps are this test's own, on the runtime of a thread of theirs.
         let worst = &mut worst;

@@ -8,6 +8,7 @@
 //! Servers are looked for in `SWITCHBACK_TEST_POSTGRES` (a folder with `initdb` and `postgres`), then
 //! in Debian's folders. Where there is none, tests are skipped with a loud word, unless the variable
 //! is set.
+#![allow(clippy::missing_panics_doc, clippy::must_use_candidate)] // for tests, which panic
 
 use std::io::Read;
 use std::net::TcpListener;

@@ -1,11 +1,12 @@
 -- Two schemas, `shop` and `Shop Two`, that a deploy swaps, with every kind of object that is copied.
 -- Roles are the cluster's; tests that run side by side make them once.
-DO $$ BEGIN
-  PERFORM pg_advisory_xact_lock(1);
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'shop_reader') THEN
-    CREATE ROLE shop_reader; CREATE ROLE "shop Writer"; CREATE ROLE shop_owner;
-    CREATE ROLE shop_lender;
-  END IF;
+DO $$ DECLARE role text; BEGIN
+  FOREACH role IN ARRAY ARRAY['shop_reader', 'shop Writer', 'shop_owner', 'shop_lender'] LOOP
+    BEGIN
+      EXECUTE format('CREATE ROLE %I', role);
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    END;
+  END LOOP;
 END $$;
 CREATE SCHEMA shop;
 CREATE SCHEMA "Shop Two";

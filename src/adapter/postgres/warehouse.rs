@@ -140,7 +140,8 @@ impl Warehouse for Postgres {
     async fn settle(&self, production: &Manifest) -> Outcome<()> {
         self.known.borrow_mut().extend(schemas(production).map(SlotName::from));
         // Preflight did not know of all these.
-        Ok(self.check().await?)
+        self.check().await?;
+        self.check_outside().await
     }
 
     fn ladder(
@@ -180,7 +181,7 @@ impl Warehouse for Postgres {
     }
 
     async fn preflight(&self) -> Outcome<()> {
-        Ok(self.check().await?)
+        self.check().await
     }
 
     async fn observe(&self) -> Answer<Observation> {

@@ -24,14 +24,14 @@ pub async fn crossing(client: &Client, builds: &[String], lives: &[String]) -> A
     let scope = Scope::of_schemas(client, &from).await?;
     for node in definitions::read(client, &scope).await?.nodes {
         for statement in &node.statements {
-            let named = match node.kind {
+            let mentioned = match node.kind {
                 Kind::Routine => bodies::mentions(statement, lives, &names).into_iter().collect(),
                 Kind::Comment | Kind::Label | Kind::Owner | Kind::Grant | Kind::DefaultGrant => {
                     continue;
                 }
                 _ => constants(statement, lives, &names),
             };
-            for name in named {
+            for name in mentioned {
                 found.push(format!("`{}` still names {name} in its text", head(statement)));
             }
         }

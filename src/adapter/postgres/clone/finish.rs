@@ -75,7 +75,6 @@ impl Me {
     fn says(&self, node: &Node) -> Result<String, String> {
         let text = node.statements.join(";\n");
         match &node.role {
-            None => Ok(text),
             Some(role) if !self.member_of.contains(role) => Err(format!(
                 "not copied, because {} is no member of {role}: {}",
                 self.name,
@@ -86,7 +85,7 @@ impl Me {
                 identifier(role),
                 identifier(&self.name)
             )),
-            Some(_) => Ok(text),
+            _ => Ok(text),
         }
     }
 }

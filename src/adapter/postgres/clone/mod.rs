@@ -15,6 +15,8 @@
 pub mod bodies;
 mod crossing;
 mod finish;
+#[cfg(test)]
+mod measure;
 mod plan;
 mod read;
 mod rows;
@@ -86,7 +88,7 @@ async fn make_schemas(client: &Client, copying: &Copying<'_>) -> Answer<()> {
     let mut text = String::from("BEGIN;\n");
     for (_, build) in copying.pairs {
         let build = identifier(build);
-        text.push_str(&format!("CREATE SCHEMA {build};\nCOMMENT ON SCHEMA {build} IS {marker};\n"));
+        text = format!("{text}CREATE SCHEMA {build};\nCOMMENT ON SCHEMA {build} IS {marker};\n");
     }
     text.push_str("COMMIT");
     if let Err(error) = client.batch_execute(&text).await {

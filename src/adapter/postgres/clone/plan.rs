@@ -27,14 +27,14 @@ impl Plan {
     /// Decides.
     pub fn of(original: &Original) -> Result<Self, Failure> {
         let definitions = &original.definitions;
-        let plain: BTreeSet<Oid> = original.tables.iter().map(|table| table.oid).collect();
+        let tables: BTreeSet<Oid> = original.tables.iter().map(|table| table.oid).collect();
         let with_table = |kind: Kind, table: Oid| {
-            matches!(kind, Kind::Key | Kind::Index | Kind::Statistics) && plain.contains(&table)
+            matches!(kind, Kind::Key | Kind::Index | Kind::Statistics) && tables.contains(&table)
         };
         let making = definitions.making()?;
-        let tables = addresses(&making, |kind, _| matches!(kind, Kind::Table | Kind::Sequence));
+        let first = addresses(&making, |kind, _| matches!(kind, Kind::Table | Kind::Sequence));
         let hanging = addresses(&making, with_table);
-        let early = definitions.with_needs(tables);
+        let early = definitions.with_needs(first);
         let needed = definitions.with_needs(hanging.iter().copied());
         let mut plan = Self {
             before_rows: Vec::new(),

@@ -69,7 +69,7 @@ pub async fn original(client: &Client, copying: &Copying<'_>) -> Answer<Original
     let mut renames = String::from("SAVEPOINT renamed;\n");
     for (live, build) in copying.pairs.iter().filter(|(live, _)| found.contains_key(live)) {
         let (live, build) = (identifier(live), identifier(build));
-        renames.push_str(&format!("ALTER SCHEMA {live} RENAME TO {build};\n"));
+        renames = format!("{renames}ALTER SCHEMA {live} RENAME TO {build};\n");
     }
     client.batch_execute(&renames).await.map_err(doing)?;
     let scope = Scope::of_schemas(client, &schemas).await?;

@@ -77,20 +77,18 @@ async fn worker(copying: &Copying<'_>, work: &Work<'_>) -> Answer<()> {
 }
 
 fn statement(table: &Table, work: &Work<'_>) -> String {
-    let mut text = String::from("BEGIN ISOLATION LEVEL REPEATABLE READ;\n");
+    let mut parts = vec!["BEGIN ISOLATION LEVEL REPEATABLE READ".to_owned()];
     if let Some(insert) = &table.insert {
-        text.push_str(&format!("SET TRANSACTION SNAPSHOT {};\n{insert};\n", work.snapshot));
+        parts.push(format!("SET TRANSACTION SNAPSHOT {}", work.snapshot));
+        parts.push(insert.clone());
     }
-    for further in work.plan.with_rows.get(&table.oid).into_iter().flatten() {
-        text.push_str(further);
-        text.push_str(";\n");
-    }
+    parts.extend(work.plan.with_rows.get(&table.oid).into_iter().flatten().cloned());
     if table.insert.is_some() {
         // Queries would be planned blindly until the server came round to it by itself.
-        text.push_str(&format!("ANALYZE {};\n", table.build));
+        parts.push(format!("ANALYZE {}", table.build));
     }
-    text.push_str("COMMIT");
-    text
+    parts.push("COMMIT".to_owned());
+    parts.join(";\n")
 }
 
 /// Tells how far the tables in progress have grown; an answer that does not come is not missed.

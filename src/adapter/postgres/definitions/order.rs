@@ -90,6 +90,7 @@ impl Definitions {
 }
 
 /// The first line of a statement, for people.
+#[must_use]
 pub fn head(statement: &str) -> &str {
     let line = statement.lines().next().unwrap_or_default();
     let end = line.char_indices().nth(120).map_or(line.len(), |(at, _)| at);

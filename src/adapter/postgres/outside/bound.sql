@@ -2,13 +2,12 @@
 -- relation that it hangs on, whether it is ours to make anew. Temporary objects die with their
 -- sessions; a toast table goes with its table.
 WITH direct AS (
-  SELECT d.classid, d.objid, max(d.objsubid) AS sub,
-         min(pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid)) AS other,
-         bool_or(d.refclassid = 'pg_type'::regclass) AS by_type
+  SELECT DISTINCT ON (d.classid, d.objid) d.classid, d.objid, d.objsubid AS sub,
+         d.refclassid, d.refobjid, d.refobjsubid
   FROM unnest($1::oid[], $2::oid[]) AS o (class, id)
   JOIN pg_depend d ON d.refclassid = o.class AND d.refobjid = o.id
   WHERE d.deptype IN ('n', 'a', 'P', 'S', 'x')
-  GROUP BY 1, 2),
+  ORDER BY d.classid, d.objid, d.objsubid DESC),
 homes AS (
   SELECT d.*, coalesce(x.indrelid, c.oid, r.ev_class, f.adrelid, nullif(k.conrelid, 0), g.tgrelid,
                        p.polrelid, s.stxrelid) AS relation,
@@ -45,8 +44,13 @@ SELECT CASE
            AND a.attgenerated = '') THEN 'default'
          ELSE 'other' END AS kind,
        p.classid AS class, p.objid AS id, coalesce(p.relation, 0::oid) AS relation,
-       pg_describe_object(p.classid, p.objid, p.sub) AS what, p.other,
-       p.by_type AS by_type,
+       pg_describe_object(p.classid, p.objid, p.sub) AS what,
+       pg_describe_object(p.refclassid, p.refobjid, p.refobjsubid) AS other,
+       p.classid = 'pg_proc'::regclass AND EXISTS (
+         SELECT FROM pg_depend d JOIN unnest($1::oid[], $2::oid[]) AS o (class, id)
+           ON d.refclassid = o.class AND d.refobjid = o.id
+         WHERE d.classid = p.classid AND d.objid = p.objid AND d.refclassid = 'pg_type'::regclass)
+         AS by_type,
        coalesce(pg_has_role(coalesce(p.relowner, p.proowner), 'USAGE'), true) AS ours,
        coalesce(pg_get_userbyid(coalesce(p.relowner, p.proowner))::text, '') AS owner
 FROM placed p LEFT JOIN pg_namespace n ON n.oid = p.schema

@@ -23,11 +23,15 @@ struct Bound {
     direct: bool,
 }
 
-/// Finds what outside is bound to the live schemas. Reads catalogs only, so that the swap can ask
-/// inside its transaction, where the answer stays true.
+/// Finds what outside is bound to the live schemas. Reads catalogs only. Once live is locked nothing
+/// new can be bound to it.
 pub async fn capture(client: &Client, lives: &[String]) -> Answer<Outside> {
+    let sql = "SELECT (txid_snapshot_xmin(txid_current_snapshot()) % 4294967296)::text AS since";
+    let since: String = rows(client, sql, &[]).await?[0].get("since");
+    let many = rows(client, "SELECT count(*) AS many FROM pg_depend", &[]).await?;
+    let dependencies = many[0].get("many");
     let schemas: Vec<Oid> = schema_oids(client, lives).await?.values().copied().collect();
-    let mut outside = Outside { lives: lives.to_vec(), ..Outside::default() };
+    let mut outside = Outside { lives: lives.to_vec(), since, dependencies, ..Outside::default() };
     if schemas.is_empty() {
         return Ok(outside);
     }
@@ -61,15 +65,24 @@ pub async fn capture(client: &Client, lives: &[String]) -> Answer<Outside> {
     Ok(outside)
 }
 
+/// Whether nothing was defined, changed or dropped anywhere since that was captured. A `false` may
+/// be wrong, where others make temporary tables or a transaction runs for long: capture again.
+pub async fn still(client: &Client, outside: &Outside) -> Answer<bool> {
+    let found = rows(client, include_str!("still.sql"), &[&outside.since]).await?;
+    let many: i64 = found[0].get("many");
+    Ok(many == outside.dependencies && !found[0].get::<_, bool>("newer"))
+}
+
 fn is_reader(kind: &str) -> bool {
     matches!(kind, "view" | "materialized" | "filled" | "routine")
 }
 
 async fn bound(client: &Client, of: &[Address], schemas: &[Oid]) -> Answer<Vec<Row>> {
     let (classes, ids): (Vec<Oid>, Vec<Oid>) = of.iter().copied().unzip();
-    let publishes = match Version::of(client).await?.is(15) {
-        true => ", 'pg_publication_namespace'::regclass",
-        false => "",
+    let publishes = if Version::of(client).await?.is(15) {
+        ", 'pg_publication_namespace'::regclass"
+    } else {
+        ""
     };
     let sql = include_str!("bound.sql").replace("/*or publishes a schema*/", publishes);
     rows(client, &sql, &[&classes, &ids, &schemas]).await

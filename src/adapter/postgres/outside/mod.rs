@@ -13,6 +13,9 @@
 //!   check that calls one of live's functions, a filled materialized view (its query would run while
 //!   everybody waits), a partition, a publication.
 //!
+//! Capturing takes its time where live has thousands of relations; so it is done before readers are
+//! kept out, and [`still`] tells in milliseconds whether it is true once they are.
+//!
 //! May import `adapter::sql`, `failure`, `ports` and its siblings.
 
 mod capture;
@@ -24,7 +27,7 @@ use std::collections::BTreeSet;
 
 use tokio_postgres::types::Oid;
 
-pub use capture::capture;
+pub use capture::{capture, still};
 pub use recreate::{recreate, validate};
 
 use super::definitions::{Address, Definitions};
@@ -34,6 +37,10 @@ use super::definitions::{Address, Definitions};
 pub struct Outside {
     /// The live schemas.
     lives: Vec<String>,
+    /// When it was captured: the oldest transaction that was running then, and how many dependencies
+    /// there were.
+    since: String,
+    dependencies: i64,
     /// Views and functions that are bound to live, and what reads them, with everything on them.
     readers: Definitions,
     /// Those of them that are bound to live themselves.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio_postgres::{Client, Transaction};
 
 use super::super::clone::bodies;
-use super::super::definitions::{self, Kind, Node, Scope, head, schema_oids};
+use super::super::definitions::{self, Kind, Node, Scope, head};
 use super::super::words::{is_locked_out, is_lost, refused, said};
 use super::Outside;
 use crate::adapter::sql::identifier;
@@ -149,9 +149,13 @@ async fn name_live_again(
             .filter(|(from, to)| is_live(to) && !is_live(from))
             .collect();
     let client = tx.client();
-    let schemas: Vec<u32> = schema_oids(client, lives).await?.values().copied().collect();
-    let all = Scope::of_schemas(client, &schemas).await?;
-    let scope = Scope { routines: all.routines, ..Scope::default() };
+    // Of an extension's functions none has a body that names a schema of ours.
+    let sql = "SELECT p.oid FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
+               WHERE n.nspname = ANY ($1::text[]) AND NOT EXISTS (SELECT FROM pg_depend d \
+               WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))";
+    let found = definitions::rows(client, sql, &[&lives]).await?;
+    let routines = found.iter().map(|row| row.get("oid")).collect();
+    let scope = Scope { routines, ..Scope::default() };
     if back.is_empty() || scope.routines.is_empty() {
         return Ok(());
     }

@@ -6,11 +6,13 @@ use super::*;
 use crate::adapter::postgres::testing::Server;
 
 const SHOP: &str = "
-DO $$ BEGIN
-  PERFORM pg_advisory_xact_lock(1);
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'outside_reader') THEN
-    CREATE ROLE outside_reader; CREATE ROLE outside_owner;
-  END IF;
+DO $$ DECLARE role text; BEGIN
+  FOREACH role IN ARRAY ARRAY['outside_reader', 'outside_owner'] LOOP
+    BEGIN
+      EXECUTE format('CREATE ROLE %I', role);
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    END;
+  END LOOP;
 END $$;
 CREATE SCHEMA live; CREATE SCHEMA build; CREATE SCHEMA bi;
 CREATE TYPE live.mood AS ENUM ('old'); CREATE TYPE build.mood AS ENUM ('old', 'new');
@@ -200,4 +202,32 @@ async fn a_consumer_that_the_new_content_would_break_stops_the_swap() {
     };
     assert!(failure.message.contains("CREATE VIEW bi.orders"), "{failure}");
     assert_eq!(world.text("SELECT max(what) FROM bi.orders").await, "old");
+}
+
+#[tokio::test]
+async fn whatever_is_defined_changed_or_dropped_since_a_capture_is_noticed() {
+    // A server of its own: transactions of other tests would be noticed too.
+    let Some(server) = Server::start(&[]) else { return };
+    let database = server.database().await;
+    let client = server.connect(&database).await;
+    client.batch_execute(SHOP).await.expect("a shop");
+    client.batch_execute("CREATE VIEW bi.v AS SELECT id FROM live.orders").await.expect("a view");
+    let lives = ["live".to_owned()];
+    for change in [
+        "CREATE VIEW bi.w AS SELECT id FROM live.orders",
+        "CREATE OR REPLACE VIEW bi.v AS SELECT id + 1 AS id FROM live.orders",
+        "ALTER VIEW bi.v SET (security_barrier)",
+        "DROP VIEW bi.w",
+    ] {
+        let outside = capture(&client, &lives).await.expect("a capture");
+        assert!(still(&client, &outside).await.expect("an answer"), "before: {change}");
+        client
+            .batch_execute("INSERT INTO live.orders VALUES (7, 'x', 'old')")
+            .await
+            .expect("a row");
+        client.batch_execute("DELETE FROM live.orders WHERE id = 7; ANALYZE").await.expect("rows");
+        assert!(still(&client, &outside).await.expect("an answer"), "rows are no definitions");
+        client.batch_execute(change).await.expect("a change");
+        assert!(!still(&client, &outside).await.expect("an answer"), "after: {change}");
+    }
 }

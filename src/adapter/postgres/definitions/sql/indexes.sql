@@ -19,11 +19,11 @@ WHERE i.indrelid = ANY ($1) AND (i.indisvalid OR c.relkind = 'I')
                   WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
 UNION ALL
 SELECT 'pg_class'::regclass, i.indexrelid, i.indrelid, 'attach', NULL,
-       ARRAY[format('ALTER INDEX %I.%I ATTACH PARTITION %I.%I', pn.nspname, p.relname, n.nspname,
+       ARRAY[format('ALTER INDEX %I.%I ATTACH PARTITION %I.%I', un.nspname, p.relname, n.nspname,
                     c.relname)]
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_inherits h ON h.inhrelid = i.indexrelid JOIN pg_class p ON p.oid = h.inhparent
-JOIN pg_namespace pn ON pn.oid = p.relnamespace
+JOIN pg_namespace un ON un.oid = p.relnamespace
 WHERE i.indrelid = ANY ($1)
 UNION ALL
 SELECT 'pg_statistic_ext'::regclass, x.oid, x.stxrelid, 'statistics', NULL,

@@ -34,9 +34,9 @@ CROSS JOIN LATERAL (SELECT format('%I.%I', n.nspname, c.relname) AS name
 LEFT JOIN pg_tablespace ts ON ts.oid = c.reltablespace
 LEFT JOIN pg_am am ON am.oid = c.relam AND c.relkind = 'r' AND am.amname <> 'heap'
 CROSS JOIN LATERAL (
-  SELECT string_agg(format('%I.%I', pn.nspname, pc.relname), ', ' ORDER BY i.inhseqno) AS list
+  SELECT string_agg(format('%I.%I', un.nspname, pc.relname), ', ' ORDER BY i.inhseqno) AS list
   FROM pg_inherits i JOIN pg_class pc ON pc.oid = i.inhparent
-  JOIN pg_namespace pn ON pn.oid = pc.relnamespace WHERE i.inhrelid = c.oid) up
+  JOIN pg_namespace un ON un.oid = pc.relnamespace WHERE i.inhrelid = c.oid) up
 CROSS JOIN LATERAL (
   SELECT string_agg(format('%s=%L', o.name, o.value), ', ') AS list
   FROM (SELECT split_part(r, '=', 1) AS name, substr(r, strpos(r, '=') + 1) AS value
