@@ -135,7 +135,9 @@ fn targets(view: &View, live: ReleaseId) -> String {
         .rev()
         .map(|release| release.to_string())
         .collect();
-    if kept.is_empty() { "none is kept".to_owned() } else { kept.join(", ") }
+    let marks = view.history.marks.iter().rev().map(|mark| mark.name.clone());
+    let all: Vec<String> = kept.into_iter().chain(marks).collect();
+    if all.is_empty() { "none is kept".to_owned() } else { all.join(", ") }
 }
 
 async fn inventories(site: &Site, pairs: &[Pair], depth: Depth) -> Outcome<(Inventory, Inventory)> {

@@ -128,9 +128,10 @@ impl Emulator {
         self.port
     }
 
-    /// From now on, after every statement, every table and view of `database` is asked.
-    pub fn watch(&self, database: &str) {
-        self.control(&json!({"op": "watch", "databases": [database]}));
+    /// From now on, after every statement, every table and view of `database` is asked, and this
+    /// question.
+    pub fn watch(&self, database: &str, question: &str) {
+        self.control(&json!({"op": "watch", "databases": [database], "sql": [question]}));
     }
 
     /// What was answered meanwhile: the number of the statement, the question, and the answer or
