@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a story fails by panicking
 
+mod access;
 mod account;
 mod drift;
 mod faults;
