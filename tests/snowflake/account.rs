@@ -42,11 +42,6 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts one; `None` where there is no Python to run it with.
-    pub fn start(test: &str) -> Option<Self> {
-        Self::start_with(test, &[])
-    }
-
     /// Starts one with arguments, such as `--u` (`python -m emulator --help`).
     pub fn start_with(test: &str, arguments: &[&str]) -> Option<Self> {
         let python = python(test)?;
@@ -81,14 +76,6 @@ impl Emulator {
         self.http("POST", "/emulator/control", &request.to_string())
     }
 
-    /// The `nth` statement from now on that matches `pattern` loses its connection: `drop_before`
-    /// it is done, or `drop_after`.
-    pub fn lose(&self, action: &str, pattern: &str, nth: usize) {
-        self.control(
-            &json!({"op": "fault", "action": action, "match": pattern, "nth": nth, "times": 1}),
-        );
-    }
-
     /// Remembers the whole account as it is, for [`Self::restore`].
     pub fn save(&self) {
         self.control(&json!({"op": "save"}));
@@ -114,13 +101,6 @@ impl Emulator {
         let answer = self.control(&json!({"op": "sql", "text": text, "role": ADMIN}));
         assert!(answer["error"].is_null(), "{text}: {answer}");
         serde_json::from_value(answer["rows"].clone()).unwrap()
-    }
-
-    /// The texts of the statements that arrived, in order.
-    pub fn log(&self) -> Vec<String> {
-        let entries = self.http("GET", "/emulator/statements", "");
-        let texts = entries.as_array().unwrap().iter().map(|entry| &entry["text"]);
-        texts.map(|text| text.as_str().unwrap().to_owned()).collect()
     }
 
     /// The port it listens on.

@@ -199,6 +199,9 @@ fn add(found: &mut Found, container: &Container, line: Line<'_>, class: Class) -
     Ok(())
 }
 
+/// What is asked about the account.
+const ACCOUNT: [&str; 3] = ["SHOW SHARES", "SHOW REPLICATION GROUPS", "SHOW FAILOVER GROUPS"];
+
 /// Shares, replication and failover groups. What of a database is shared is found among the grants
 /// of the container; here it is the database as a whole.
 async fn account(sessions: &Sessions, tag: &Tag, container: &Container) -> Answer<Account> {
@@ -206,8 +209,7 @@ async fn account(sessions: &Sessions, tag: &Tag, container: &Container) -> Answe
     let Container::Database(database) = container else {
         return Ok(account);
     };
-    const QUESTIONS: [&str; 3] = ["SHOW SHARES", "SHOW REPLICATION GROUPS", "SHOW FAILOVER GROUPS"];
-    let [shares, replication, failover] = QUESTIONS;
+    let [shares, replication, failover] = ACCOUNT;
     let (shares, replication, failover) = tokio::join!(
         sessions.read(tag, shares),
         sessions.read(tag, replication),

@@ -27,6 +27,17 @@ pub async fn grants(
     to: &Container,
     policy: &Policy,
 ) -> Answer<Vec<String>> {
+    // Both sides are read at once, which is much to carry around on the stack.
+    Box::pin(carried(sessions, tag, from, to, policy)).await
+}
+
+async fn carried(
+    sessions: &Sessions,
+    tag: &Tag,
+    from: &Container,
+    to: &Container,
+    policy: &Policy,
+) -> Answer<Vec<String>> {
     let (live, candidate, session) = tokio::join!(
         seen::read(sessions, tag, from),
         seen::read(sessions, tag, to),
