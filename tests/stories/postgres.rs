@@ -316,7 +316,7 @@ fn readers_see_one_release_at_every_moment_of_many_swaps() {
         let reader = || {
             let mut seen = 0;
             while !stop.exists() {
-                let text = sql.repeat(1);
+                let text = sql.to_string();
                 for _ in 0..5 {
                     let out = world.sql(&text);
                     assert!(!out.contains("mixture"), "{out}");

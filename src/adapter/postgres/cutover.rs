@@ -102,6 +102,8 @@ impl Postgres {
             _ => None,
         };
         let lives: Vec<String> = effects.iter().filter_map(guarded).collect();
+        // Takes its time, so readers are not kept out meanwhile.
+        let mut bound = outside::capture(tx.client(), &lives).await?;
         keep_everybody_out(tx, &lives).await?;
         if let Some(expected) = expected
             && mark(tx, &self.lives()).await.map_err(no)? != expected
@@ -111,7 +113,9 @@ impl Postgres {
                     .next("run the same command again"),
             ));
         }
-        let bound = outside::capture(tx.client(), &lives).await?;
+        if !outside::still(tx.client(), &bound).await? {
+            bound = outside::capture(tx.client(), &lives).await?;
+        }
         meet(under, "locked")?;
         let held = schemas(tx, &lives).await.map_err(no)?;
         for effect in effects {
