@@ -67,6 +67,17 @@ pub async fn objects(
     to: &Container,
     policy: &Policy,
 ) -> Answer<Vec<String>> {
+    // Both sides are read at once, which is much to carry around on the stack.
+    Box::pin(compared(sessions, tag, from, to, policy)).await
+}
+
+async fn compared(
+    sessions: &Sessions,
+    tag: &Tag,
+    from: &Container,
+    to: &Container,
+    policy: &Policy,
+) -> Answer<Vec<String>> {
     let (source, clone, account) = tokio::join!(
         found(sessions, tag, from),
         found(sessions, tag, to),
@@ -215,7 +226,7 @@ async fn account(sessions: &Sessions, tag: &Tag, container: &Container) -> Answe
         sessions.read(tag, replication),
         sessions.read(tag, failover)
     );
-    let shares = answered(shares, QUESTIONS[0], &mut account)?;
+    let shares = answered(shares, ACCOUNT[0], &mut account)?;
     let ours = |line: &Line<'_>| {
         line.text("database_name") == database.as_str()
             && !line.text("kind").eq_ignore_ascii_case("INBOUND")
@@ -223,7 +234,7 @@ async fn account(sessions: &Sessions, tag: &Tag, container: &Container) -> Answe
     account.shares =
         lines(&shares).filter(ours).map(|line| format!("share {}", line.text("name"))).collect();
     for (kind, groups, sql) in
-        [("REPLICATION", replication, QUESTIONS[1]), ("FAILOVER", failover, QUESTIONS[2])]
+        [("REPLICATION", replication, ACCOUNT[1]), ("FAILOVER", failover, ACCOUNT[2])]
     {
         let groups = answered(groups, sql, &mut account)?;
         for line in lines(&groups) {
