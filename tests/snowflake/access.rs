@@ -35,8 +35,10 @@ fn access(shop: &Shop) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     for show in shows {
         for row in shop.account.sql(&show) {
-            let cells: Vec<&str> =
-                row[1..row.len().min(7)].iter().map(|cell| cell.as_deref().unwrap_or("-")).collect();
+            let cells: Vec<&str> = row[1..row.len().min(7)]
+                .iter()
+                .map(|cell| cell.as_deref().unwrap_or("-"))
+                .collect();
             let line = format!("{show}: {}", cells.join(" "));
             // Archives of schemas are in the same database, and their roles' grants too; and the
             // emulator lists what was granted on something that is gone, without a name.
