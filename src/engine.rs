@@ -284,7 +284,10 @@ impl Engine<'_> {
             _ => true,
         };
         if did_not_happen {
-            return Err(Failure::stopped(format!("{} was cut off", step.key())).because(error));
+            let told = error.downcast_ref::<Failure>().and_then(|failure| failure.next.clone());
+            let next = told.unwrap_or_else(|| "run it again".to_owned());
+            let failure = Failure::stopped(format!("{} was cut off", step.key()));
+            return Err(failure.next(next).because(error));
         }
         Err(unfinished(plan, &error.into()))
     }

@@ -17,7 +17,7 @@ from .tokens import quote
 class Store:
     def __init__(self) -> None:
         # fakesnow's transforms rely on the same two settings.
-        self.duck = duckdb.connect(":memory:", config={"lambda_syntax": "ENABLE_SINGLE_ARROW", "threads": 2})
+        self.duck = duckdb.connect(":memory:", config={"lambda_syntax": "ENABLE_SINGLE_ARROW", "threads": 1})
         self.duck.execute("SET GLOBAL TimeZone = 'UTC'")
         self.duck.execute(macros.creation_sql("memory"))
         self._numbers = itertools.count(1)

@@ -229,7 +229,10 @@ pub fn refusal(error: &Error, who: &Who) -> Failure {
             "the statement was cancelled".to_owned(),
             "look it up in the query history; raise STATEMENT_TIMEOUT_IN_SECONDS if it was too low",
         ),
-        _ => Failure::stopped("Snowflake refused a statement"),
+        _ => stopped(
+            "Snowflake refused a statement".to_owned(),
+            "look it up in the query history; `switchback doctor` checks what a deploy needs",
+        ),
     };
     let told = told(&said, code, error.query_id());
     Failure { message: format!("{}: {told}", failure.message), ..failure }
