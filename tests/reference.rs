@@ -243,7 +243,7 @@ fn every_kind_of_object_is_described() {
     let (_, _, meaning) = KEYS.iter().find(|(key, ..)| *key == "allow.objects").unwrap();
     let (_, list) = meaning.split_once(": ").unwrap();
     let kinds = switchback::adapter::snowflake::Kind::ALL;
-    assert_eq!(list, kinds.map(|kind| kind.name()).join(", "));
+    assert_eq!(list, kinds.map(switchback::adapter::snowflake::Kind::name).join(", "));
 }
 
 #[test]
