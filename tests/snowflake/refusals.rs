@@ -39,9 +39,13 @@ fn what_keeps_one_from_signing_in_is_told_in_words() {
     shop.dbt_alone();
     let mut table = String::new();
     let mut wrong = |what: &str, keys: &[(&str, Option<&str>)], right: &[(&str, Option<&str>)]| {
-        keys.iter().for_each(|(key, value)| shop.target(key, *value));
+        for (key, value) in keys {
+            shop.target(key, *value);
+        }
         refused(&shop, what, &mut table);
-        right.iter().for_each(|(key, value)| shop.target(key, *value));
+        for (key, value) in right {
+            shop.target(key, *value);
+        }
     };
     wrong("a wrong account", &[("account", Some("other"))], &[("account", Some("emulator"))]);
     wrong("a wrong password", &[("password", Some("guess"))], &[("password", Some("secret"))]);

@@ -142,8 +142,9 @@ impl World {
             .filter(|line| !line.starts_with("vars:"))
             .fold(String::new(), |text, line| text + line + "\n");
         self.write("dbt_project.yml", &format!("{kept}vars: {{version: {version}}}\n"));
-        let rows: String =
-            (1..=version + 2).map(|id| format!("{id},c{},{}.5\n", id % 2, id * version)).collect();
+        let rows: String = (1..=version + 2).fold(String::new(), |text, id| {
+            text + &format!("{id},c{},{}.5\n", id % 2, id * version)
+        });
         self.write("seeds/raw_orders.csv", &format!("id,customer,amount\n{rows}"));
     }
 
