@@ -103,9 +103,10 @@ impl Server {
                 .stdout(Stdio::null()),
         );
         if self.keeper.is_none() {
-            // Reads until this process is gone, then stops the server and removes its files.
+            // Reads until this process is gone, then stops the server and removes its files. What
+            // ends this process (Ctrl-C, a time-out) is often sent to all of its group.
             let script = format!(
-                "cat >/dev/null; {0}/pg_ctl -D {1}/data -m immediate stop; rm -rf {1}",
+                "trap '' HUP INT TERM; cat >/dev/null; {0}/pg_ctl -D {1}/data -m immediate stop; rm -rf {1}",
                 self.bin.display(),
                 self.folder.path().display()
             );
