@@ -128,7 +128,7 @@ class Shop:
         """That many nodes, tables and views in their proportion, spread over the project."""
         names = [name for name, _, _ in many_nodes_dbt.relations(self.shape)]
         step = len(names) / count
-        return [names[int(at * step)] for at in range(count)]
+        return [names[int((at + 1) * step) - 1] for at in range(count)]
 
     def run(self, version, count, latency, *arguments):
         """Runs switchback, and says what it sent and how long it took."""

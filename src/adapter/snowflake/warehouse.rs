@@ -315,7 +315,7 @@ impl Warehouse for Snowflake {
         Ok(contents::inventory(found))
     }
 
-    async fn inventories(&self, pairs: &[Pair], depth: Depth) -> Answer<(Inventory, Inventory)> {
+    async fn inventories(&self, pairs: &[Pair], compared: u64) -> Answer<(Inventory, Inventory)> {
         let (live, other) = (
             pairs.iter().map(|pair| (&pair.live, &pair.live)),
             pairs.iter().map(|pair| (&pair.other, &pair.live)),
@@ -324,7 +324,10 @@ impl Warehouse for Snowflake {
         let mut live: Vec<contents::Contents> = self.contents(&slots).await?;
         let mut other = live.split_off(pairs.len()).into_iter().flatten().collect();
         let mut live = live.into_iter().flatten().collect();
-        if depth == Depth::Contents {
+        let rows = |all: &contents::Contents| -> u64 {
+            all.values().filter_map(|one| one.relation.rows).sum()
+        };
+        if compared > 0 && rows(&live).saturating_add(rows(&other)) <= compared {
             let asked = contents::undecided(&live, &other, &self.touched.borrow());
             self.digest(&mut [(&mut live, &asked), (&mut other, &asked)]).await?;
         }
