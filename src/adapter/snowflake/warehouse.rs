@@ -59,8 +59,8 @@ pub struct Snowflake {
     tag: RefCell<Tag>,
     /// Where dbt builds what, as far as this run knows.
     pairs: RefCell<Vec<Pair>>,
-    /// Which containers had stamps when one last looked.
-    stamped: RefCell<Vec<Container>>,
+    /// Which containers have stamps, as far as is known.
+    pub(super) stamped: RefCell<BTreeSet<SlotName>>,
     /// Up to when nothing was changed that this run does not know of.
     pub(super) touched: RefCell<contents::Touched>,
     /// Digests of tables, as long as these do not change.
