@@ -13,7 +13,7 @@ BENCH_TIMEOUT = 3600
 IMAGE_TIMEOUT = 3600
 
 DBT = $(CURDIR)/.venv/bin/dbt
-VENVS = .venv .venv-oldest .venv-lint .venv-snowflake
+VENVS = .venv .venv-oldest .venv-lint .venv-snowflake .venv-postgres
 # Where there is npm, our GitHub client is tried against GitHub's own description of its API.
 PRISM = $(if $(shell command -v npm 2>/dev/null),.tools/prism/ready)
 SWITCHBACK = "$${CARGO_TARGET_DIR:-target}/release/switchback"
@@ -30,11 +30,14 @@ demo: .venv/ready release ## Deploy, notice and roll back a silent bug in a smal
 		$(SWITCHBACK) demo --dbt-executable "$(DBT)" $(if $(DEMO_DIR),--dir "$(DEMO_DIR)")
 
 .PHONY: test
-test: .venv/ready .venv-oldest/ready $(PRISM) ## Run every test, with the newest and the oldest supported dbt
+test: .venv/ready .venv-oldest/ready .venv-snowflake/ready .venv-postgres/ready $(PRISM) ## Run every test, with the newest and the oldest supported dbt
 	for venv in .venv .venv-oldest; do \
 		timeout --foreground 120 $$venv/bin/python tests/support/standin_dbt.py --self-test || exit; \
 	done
+	tests/support/install_postgres.sh
 	SWITCHBACK_TEST_DBT="$(DBT)" \
+	SWITCHBACK_TEST_SNOWFLAKE_PYTHON="$(CURDIR)/.venv-snowflake/bin/python" \
+	SWITCHBACK_TEST_POSTGRES_DBT="$(CURDIR)/.venv-postgres/bin/dbt" \
 	SWITCHBACK_TEST_PYTHON="$(CURDIR)/.venv/bin/python" \
 	SWITCHBACK_TEST_OLDEST_DBT="$(CURDIR)/.venv-oldest/bin/dbt" \
 		$(CARGO) test --locked --features failpoints
@@ -91,6 +94,9 @@ release:
 	@$(make_venv)
 
 .venv-snowflake/ready: requirements/snowflake.txt
+	@$(make_venv)
+
+.venv-postgres/ready: requirements/postgres.txt
 	@$(make_venv)
 
 .venv-lint/ready: requirements/lint.txt

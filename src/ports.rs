@@ -21,7 +21,7 @@ use crate::domain::containment::Escape;
 use crate::domain::inventory::{Change, Depth, Inventory, Local};
 use crate::domain::journal::{Actor, Baseline, Entry, Record};
 use crate::domain::name::{Naming, ReleaseId, Role, RunId, SlotName};
-use crate::domain::plan::{Effect, Pair, Rung, Step};
+use crate::domain::plan::{Effect, Pair, Rung, Step, Verb};
 use crate::domain::project::{DbtSummary, Manifest, Node, Survey};
 use crate::domain::slot::Observation;
 use crate::domain::verify::Finding;
@@ -130,6 +130,17 @@ pub struct Moment {
     pub query: Option<String>,
 }
 
+/// What a probe found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// As a table.
+    pub text: String,
+    /// As JSON that can be given to others: without names of the account's.
+    pub json: String,
+    /// How many facts are not as assumed.
+    pub differ: usize,
+}
+
 /// How far back a container can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
@@ -148,6 +159,8 @@ pub struct Under {
     pub release: ReleaseId,
     /// The step's key.
     pub step: String,
+    /// What the operation is.
+    pub verb: Verb,
 }
 
 /// One environment of one warehouse.
@@ -273,6 +286,21 @@ pub trait Warehouse {
     /// How far back a container can be read, and what keeps it from being read further back.
     async fn reach(&self, slot: &SlotName) -> Answer<Option<Reach>> {
         let _ = slot;
+        Ok(None)
+    }
+
+    /// What can be found out, without touching anything, about whether a deploy works here and what
+    /// it would meet: what was looked at, and what was found. `production` is the project's parse,
+    /// where there is one.
+    async fn examine(&self, production: Option<&Manifest>) -> Vec<(String, Outcome<String>)> {
+        let _ = production;
+        Vec::new()
+    }
+
+    /// Tries on the warehouse itself, in scratch containers of its own, whether it behaves as this
+    /// adapter assumes; `None` where there is nothing to try. `halt` ends it, and what it made goes.
+    async fn probe(&self, observer: &dyn Observer, halt: HaltReceiver) -> Outcome<Option<Probed>> {
+        let _ = (observer, halt);
         Ok(None)
     }
 

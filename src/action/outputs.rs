@@ -100,7 +100,8 @@ fn status(ended: &Ended, course: &Course) -> &'static str {
             | Word::Pruned
             | Word::Held
             | Word::Resumed
-            | Word::Marked => "unchanged",
+            | Word::Marked
+            | Word::Probed => "unchanged",
         },
         Ok(_) => "unchanged",
         Err(failure) => match failure.kind {

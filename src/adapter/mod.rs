@@ -5,6 +5,7 @@ pub mod checkout;
 pub mod dbt;
 pub mod duckdb;
 pub mod github;
+pub mod postgres;
 pub mod process;
 pub mod snowflake;
 pub mod sql;

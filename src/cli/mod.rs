@@ -125,6 +125,10 @@ async fn run(
         .map(|text| text.parse().map_err(Failure::usage))
         .collect::<Outcome<_>>()?;
     let verb = invocation.verb.as_str();
+    let probes = verb == "doctor" && invocation.given.contains_key("probe");
+    if probes {
+        return doctor::probe(&site).await; // it drops what it made when it is to end
+    }
     let work = perform(&site, verb, &named, one("to"), one("name"));
     // What only reads can be ended anywhere; what changes something ends itself where it may.
     if matches!(verb, "releases" | "status" | "doctor") {

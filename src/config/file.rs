@@ -110,6 +110,10 @@ pub struct AllowKeys {
     pub relations: BTreeSet<String>,
     /// A left-over write-ahead log may be absorbed.
     pub wal: bool,
+    /// Kinds of objects that a clone may lose or change (Snowflake).
+    pub objects: BTreeSet<String>,
+    /// Grants that the role cannot see may be lost (Snowflake).
+    pub unseen_grants: bool,
 }
 
 /// A list that may be written as a single value.

@@ -38,6 +38,10 @@ pub struct Allow {
     pub relations: BTreeSet<String>,
     /// A write-ahead log left beside a DuckDB file may be absorbed.
     pub wal: bool,
+    /// Kinds of objects that a clone may lose or change, as written.
+    pub objects: BTreeSet<String>,
+    /// Whether grants that the role cannot see may be lost.
+    pub unseen_grants: bool,
 }
 
 /// Everything a run needs to know from its user.
@@ -157,6 +161,8 @@ impl Config {
                 external: file.allow.external,
                 relations: file.allow.relations,
                 wal: file.allow.wal,
+                objects: file.allow.objects,
+                unseen_grants: file.allow.unseen_grants,
             },
             gates: file.gates,
             keep_releases: file.retention.releases,

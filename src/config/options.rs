@@ -246,6 +246,13 @@ pub const OPTIONS: &[Opt] = &[
     ),
     opt("dry-run", Shape::Flag, PLANNING, false, "Print the plan and end with the run's exit code"),
     opt(
+        "probe",
+        Shape::Flag,
+        &["doctor"],
+        false,
+        "Try in scratch containers whether the warehouse behaves as Switchback assumes (Snowflake)",
+    ),
+    opt(
         "allow-drift",
         Shape::Flag,
         PUBLISHING,

@@ -225,6 +225,7 @@ mod tests {
                 identifier: name.into(),
             },
             rendered: None,
+            declares_grants: false,
             materialized: materialized.into(),
             file: format!("models/{name}.sql"),
             placed_by: None,

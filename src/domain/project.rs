@@ -36,6 +36,9 @@ pub struct Node {
     /// The same as dbt writes it into SQL, with the quotes it uses, where the manifest tells.
     #[serde(default)]
     pub rendered: Option<String>,
+    /// Whether it declares who may do what with its relation.
+    #[serde(default)]
+    pub declares_grants: bool,
     /// Its materialization, such as `table`.
     pub materialized: String,
     /// The file it is defined in, relative to the project.

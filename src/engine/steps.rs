@@ -49,7 +49,7 @@ impl Engine<'_> {
 
     /// What a step is performed under.
     pub(super) fn under(&self, plan: &Plan, step: &Step) -> Under {
-        Under { fence: self.token, release: plan.release, step: step.key() }
+        Under { fence: self.token, release: plan.release, step: step.key(), verb: plan.verb }
     }
 
     /// Performs a step: its effects through the warehouse or dbt, and what it reads and judges.

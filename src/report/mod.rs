@@ -52,6 +52,8 @@ pub enum Word {
     Resumed,
     /// A restore point was recorded.
     Marked,
+    /// The warehouse was tried.
+    Probed,
 }
 
 impl Word {
@@ -71,6 +73,7 @@ impl Word {
             Self::Held => "held",
             Self::Resumed => "resumed",
             Self::Marked => "marked",
+            Self::Probed => "probed",
         }
     }
 }

@@ -112,7 +112,7 @@ fn headline(changed: &Changed) -> String {
         Word::NothingToDo if changed.live.is_none() => "nothing to do\n".to_owned(),
         Word::NothingToDo => format!("nothing to do; {live} is live\n"),
         Word::Pruned => format!("pruned; {live} is live\n"),
-        Word::Planned | Word::Held | Word::Resumed | Word::Marked => String::new(),
+        Word::Planned | Word::Held | Word::Resumed | Word::Marked | Word::Probed => String::new(),
     }
 }
 

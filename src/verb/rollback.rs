@@ -139,7 +139,9 @@ fn targets(view: &View, live: ReleaseId) -> String {
         .rev()
         .map(|release| release.to_string())
         .collect();
-    if kept.is_empty() { "none is kept".to_owned() } else { kept.join(", ") }
+    let marks = view.history.marks.iter().rev().map(|mark| mark.name.clone());
+    let all: Vec<String> = kept.into_iter().chain(marks).collect();
+    if all.is_empty() { "none is kept".to_owned() } else { all.join(", ") }
 }
 
 async fn lost(site: &Site, view: &View, plan: &Plan) -> Outcome<Loss> {

@@ -2,6 +2,7 @@
 //! that knows which adapters there are.
 
 mod duckdb;
+mod postgres;
 mod snowflake;
 
 use std::path::PathBuf;
@@ -268,10 +269,11 @@ impl Opening<'_> {
         let located = self.project.located();
         match located.adapter.as_str() {
             "duckdb" => duckdb::open(self),
+            "postgres" => postgres::open(self),
             "snowflake" => snowflake::open(self).await,
             other => Err(Failure::usage(format!(
                 "profile `{}`, target `{}` is of type `{other}`, which this version of Switchback \
-                 does not deploy to; allowed are duckdb and snowflake",
+                 does not deploy to; allowed are duckdb, postgres and snowflake",
                 located.profile, located.target
             ))
             .next("choose another target with --target")),

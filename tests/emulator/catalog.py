@@ -70,6 +70,9 @@ class Obj:
     def relation(self) -> bool:
         return self.kind in RELATIONS
 
+    def __deepcopy__(self, memo: dict) -> Obj:
+        return self
+
 
 def space(kind: str) -> str:
     """Tables and views share one namespace; every other kind has its own."""

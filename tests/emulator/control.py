@@ -5,9 +5,10 @@
 =============  ==============================================================================
 fault          ``action`` drop_before | drop_after | pretend | error | delay | expire | http, at the
                ``nth`` (1) statement that matches the regular expression ``match`` (all),
-               ``times`` (1) times. ``error`` takes ``code``, ``state``, ``message``; ``delay``
-               takes ``seconds``; ``http`` takes ``status``; ``pretend`` answers as if it
-               were done. ``inner`` true looks at the
+               ``times`` (1) times; ``tag`` is a regular expression for the session's query tag;
+               ``dead`` true: from then on every connection is lost. ``error`` takes ``code``,
+               ``state``, ``message``; ``delay`` takes ``seconds``; ``http`` takes ``status``;
+               ``pretend`` answers as if it were done. ``inner`` true looks at the
                statements inside scripting blocks (``error`` and ``delay`` only).
 clear          forget faults, denials, latency and the watch
 latency        ``ms`` added to every statement and sign-in, outside the lock
@@ -20,12 +21,16 @@ expire         every session (or ``session``, an id) answers 390112 until it is 
 watch          after every statement, also inside blocks, run each of ``sql``, and ask every
                table and view of each of ``databases``; GET /emulator/watch has the answers
 log            ``clear`` true empties the statement log
+save           remember the whole account as it is; rows are immutable, so this costs nothing
+restore        make the account what it was at ``save``, its clock and privileges included, and
+               forget faults and denials; the statement log goes on
 sql            run ``text`` as ``role`` (ACCOUNTADMIN), unlogged; answers its rows
 =============  ==============================================================================
 """
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 from dataclasses import dataclass, field
@@ -53,11 +58,15 @@ class Fault:
     seconds: float = 0
     status: int = 503
     inner: bool = False
+    tag: str = ""
+    dead: bool = False
     seen: int = 0
     fired: int = 0
 
-    def hits(self, text: str, inner: bool) -> bool:
+    def hits(self, text: str, inner: bool, tag: str) -> bool:
         if self.inner != inner or self.fired >= self.times or not re.search(self.match, text, re.I | re.S):
+            return False
+        if not re.search(self.tag, tag):
             return False
         self.seen += 1
         if self.seen < self.nth:
@@ -97,6 +106,7 @@ class Control:
     watch_log: list[dict] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
     _watching: bool = False
+    _saved: Any = None
 
     def __post_init__(self) -> None:
         self.engine.inner_fault = self._inner
@@ -148,9 +158,12 @@ class Control:
         return rows
 
     # -- faults
-    def fault(self, text: str, inner: bool = False) -> list[Fault]:
+    def fault(self, text: str, inner: bool = False, tag: str = "") -> list[Fault]:
         with self.engine.lock:
-            return [f for f in self.faults if f.hits(text, inner)]
+            found = [f for f in self.faults if f.hits(text, inner, tag)]
+            if any(f.dead for f in found):
+                self.faults.append(Fault("drop_before", times=1 << 40))
+            return found
 
     def _inner(self, session: Session, text: str) -> None:
         """Before a statement of a scripting block; the watch sees the state in between."""
@@ -159,7 +172,7 @@ class Control:
         self.watch(len(self.entries))
         entry = self.begin(session, inner, inner=True)
         entry.outcome = "success"
-        for fault in self.fault(text, inner=True):
+        for fault in self.fault(text, inner=True, tag=session.tag):
             if fault.action == "delay":
                 self.engine.wait(session, fault.seconds)
             else:
@@ -256,6 +269,24 @@ class Control:
     def op_log(self, clear: bool = False) -> None:
         if clear:
             self.entries.clear()
+
+    def op_save(self) -> None:
+        engine = self.engine
+        self._saved = copy.deepcopy(self._state(), {id(engine): engine, id(engine.clock): engine.clock})
+
+    def op_restore(self) -> None:
+        engine = self.engine
+        catalog, grants, offset = copy.deepcopy(self._saved, {id(engine): engine, id(engine.clock): engine.clock})
+        engine.catalog = catalog
+        engine.grants.__dict__.update(grants)
+        engine.clock.set(offset)
+        engine.table_locks.clear()
+        engine.inserted.clear()
+        self.faults.clear()
+        engine.denials.clear()
+
+    def _state(self) -> tuple:
+        return self.engine.catalog, self.engine.grants.__dict__, self.engine.clock.offset
 
     def op_sql(self, text: str, role: str = "ACCOUNTADMIN") -> dict:
         try:

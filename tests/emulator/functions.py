@@ -78,10 +78,6 @@ def replace_calls(root: exp.Expr, engine: Engine, session: Session, scope: Any) 
                 unit = arguments[1].lower() if len(arguments) > 1 else "seconds"
                 engine.wait(session, float(arguments[0]) * _UNITS[unit])
                 node.replace(as_literal(f"waited {arguments[0]} {unit}"))
-        elif name == "IS_ROLE_IN_SESSION":
-            # D (/sql-reference/functions/is_role_in_session): in the hierarchy of the active roles.
-            held = engine.grants.roles_of(session.role)
-            node.replace(as_literal(node.expressions[0].name.upper() in held))
         elif isinstance(node, exp.HashAgg) or name == "HASH_AGG":
             _hash_agg(node)
         elif name in ("TO_VARCHAR", "TO_CHAR") and node.args.get("format") is not None:

@@ -313,7 +313,7 @@ def run_job(server: Server, session: Session, job: Job, body: dict) -> None:
     )
     if timeout:
         running.timeout, running.deadline = timeout, time.monotonic() + timeout
-    faults = control.fault(running.text)
+    faults = control.fault(running.text, tag=session.tag)
     actions = {f.action: f for f in faults}
     try:
         _sleep(engine, session, running, control.latency + sum(f.seconds for f in faults if f.action == "delay"))

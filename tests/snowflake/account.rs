@@ -89,6 +89,21 @@ impl Emulator {
         );
     }
 
+    /// Remembers the whole account as it is, for [`Self::restore`].
+    pub fn save(&self) {
+        self.control(&json!({"op": "save"}));
+    }
+
+    /// Makes the account what it was, its clock included, without faults and with an empty log.
+    pub fn restore(&self) {
+        self.control(&json!([{"op": "restore"}, {"op": "log", "clear": true}]));
+    }
+
+    /// Forgets all faults.
+    pub fn heal(&self) {
+        self.control(&json!({"op": "clear"}));
+    }
+
     /// Moves the server's clock.
     pub fn forward(&self, seconds: u64) {
         self.control(&json!({"op": "clock", "advance": seconds}));
@@ -113,9 +128,10 @@ impl Emulator {
         self.port
     }
 
-    /// From now on, after every statement, every table and view of `database` is asked.
-    pub fn watch(&self, database: &str) {
-        self.control(&json!({"op": "watch", "databases": [database]}));
+    /// From now on, after every statement, every table and view of `database` is asked, and this
+    /// question.
+    pub fn watch(&self, database: &str, question: &str) {
+        self.control(&json!({"op": "watch", "databases": [database], "sql": [question]}));
     }
 
     /// What was answered meanwhile: the number of the statement, the question, and the answer or

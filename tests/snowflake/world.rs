@@ -29,13 +29,12 @@ pub struct Run {
 }
 
 impl Run {
-    fn of(output: &Output) -> Self {
+    /// How a process ended; 128 + the signal for death by signal.
+    pub fn of(output: &Output) -> Self {
+        use std::os::unix::process::ExitStatusExt;
+        let code = output.status.code().or_else(|| output.status.signal().map(|s| 128 + s));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        }
+        Self { code: code.unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
     }
 
     /// Asserts the exit code and shows everything if it is another.

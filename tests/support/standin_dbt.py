@@ -56,6 +56,8 @@ import yaml
 
 VERSION = "1.11.0"
 WAIT_SECONDS = 60
+# The adapter that it stands in for; `standin_postgres.py` has another.
+ADAPTER = "duckdb"
 # What each command builds; `None` is everything.
 BUILDS = {
     "build": None,
@@ -211,7 +213,8 @@ class Project:
         parts = [part for part in os.path.basename(path).split(".") if part]
         catalog = self.credentials.get("database") or (parts[0] if parts else "memory")
         self.path = path
-        self.database = "memory" if path == ":memory:" else catalog
+        named = self.credentials.get("dbname")
+        self.database = named or ("memory" if path == ":memory:" else catalog)
         self.schema = str(self.credentials.get("schema", "main"))
         target = {
             **self.credentials,
@@ -251,7 +254,7 @@ class Project:
                 f"'{self.target}'. The valid target names for this profile are:\n{names}"
             )
         self.credentials = jinja.render(outputs[self.target])
-        if self.credentials.get("type") != "duckdb":
+        if self.credentials.get("type") != ADAPTER:
             raise CannotStart(
                 f"Runtime Error\n  Could not find adapter type {self.credentials.get('type')}!"
             )
@@ -407,7 +410,7 @@ def write_manifest(project, compiled):
             "env": {},
             "project_name": project.name,
             "project_id": hashlib.md5(project.name.encode()).hexdigest(),
-            "adapter_type": "duckdb",
+            "adapter_type": ADAPTER,
             "quoting": {"database": True, "schema": True, "identifier": True, "column": None},
         },
         "nodes": nodes,
@@ -654,7 +657,7 @@ def main(arguments):
     """dbt's front door. Returns the exit code."""
     options = Options(arguments)
     if options.version:
-        print(f"Core:\n  - installed: {VERSION}\n\nPlugins:\n  - duckdb: {VERSION}\n")
+        print(f"Core:\n  - installed: {VERSION}\n\nPlugins:\n  - {ADAPTER}: {VERSION}\n")
         return 0
     if options.command is None:
         print("Usage: dbt [OPTIONS] COMMAND [ARGS]...", file=sys.stderr)

@@ -131,6 +131,9 @@ struct Config<'a> {
     store_failures: Option<bool>,
     #[serde(borrow, default)]
     store_failures_as: Option<Text<'a>>,
+    /// Privilege → grantees.
+    #[serde(borrow, default)]
+    grants: Option<&'a RawValue>,
 }
 
 /// A macro.
@@ -183,6 +186,7 @@ impl Raw<'_> {
                     identifier: raw.alias.as_ref().unwrap_or(&raw.name).to_string(),
                 },
                 rendered: raw.relation_name.as_ref().map(ToString::to_string),
+                declares_grants: raw.declares_grants(),
                 materialized: raw.materialized().to_owned(),
                 file: self.file(raw, reading),
                 placed_by: placed_by.clone(),
@@ -232,6 +236,11 @@ impl RawNode<'_> {
             schema: self.schema.to_string(),
             identifier: self.identifier.as_ref().unwrap_or(&self.name).to_string(),
         }
+    }
+
+    /// `grants: {}` and `null` declare nothing.
+    fn declares_grants(&self) -> bool {
+        self.config.grants.is_some_and(|raw| raw.get().contains('"'))
     }
 
     fn materialized(&self) -> &str {

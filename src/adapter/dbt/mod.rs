@@ -181,8 +181,15 @@ impl DbtProject {
         command.env_remove("DBT_ENGINE_WRITE_JSON").env("DBT_WRITE_JSON", "true");
         // Into a pipe Python would hold back what user code prints.
         command.env("PYTHONUNBUFFERED", "1");
-        if side == Side::Build {
-            command.envs(self.with_slot(&self.settings.redirect_env));
+        match side {
+            Side::Build => drop(command.envs(self.with_slot(&self.settings.redirect_env))),
+            // Production is only parsed and checked; where the profile cannot say so, libpq can.
+            Side::Production if self.located.adapter == "postgres" => {
+                let given = (self.env)("PGOPTIONS").unwrap_or_default();
+                let options = format!("{given} -c default_transaction_read_only=on");
+                command.env("PGOPTIONS", options.trim());
+            }
+            Side::Production => {}
         }
         Ok(command)
     }

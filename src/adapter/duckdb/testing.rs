@@ -13,7 +13,7 @@ use super::warehouse::{DuckDb, Settings};
 use super::{FileLedger, files};
 use crate::domain::journal::Actor;
 use crate::domain::name::{Naming, ReleaseId, Role, SlotName};
-use crate::domain::plan::{Adoption, Kept, Pair, Step};
+use crate::domain::plan::{Adoption, Kept, Pair, Step, Verb};
 use crate::domain::slot::Observation;
 use crate::failure::Failure;
 use crate::ports::{Answer, Claim, Clock, Ledger, PortError, Token, Under, Warehouse};
@@ -263,5 +263,5 @@ pub(super) fn refused<T: std::fmt::Debug>(answer: Answer<T>) -> Failure {
 
 /// What effects are performed under; DuckDB looks at the fence alone.
 pub(super) fn under(fence: Token) -> Under {
-    Under { fence, release: ReleaseId(1), step: "test".to_owned() }
+    Under { fence, release: ReleaseId(1), step: "test".to_owned(), verb: Verb::Deploy }
 }

@@ -76,7 +76,9 @@ pub struct Opening<'a> {
 pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     let Opening { connection, limits, settings, quotes } = opening;
     let target = target(&connection, quotes)?;
+    // What one session has written, another may see a moment later; the ledger sees what it wrote.
     let sessions = Sessions::new(connection, limits)?;
+    let alone = sessions.apart()?;
     let tag = Tag::new(settings.run.as_str(), "-", "look");
     let found = pinned(&sessions, &tag, &target).await?;
     let configured = match settings.isolation {
@@ -96,7 +98,7 @@ pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     }
     let unit = Rc::new(Cell::new(found.or(configured)));
     let tag = Tag::new(settings.run.as_str(), "-", "ledger");
-    let ledger = PinnedLedger::new(sessions.apart()?, tag, target.clone(), unit.clone());
+    let ledger = PinnedLedger::new(alone, tag, target.clone(), unit.clone());
     Ok((Snowflake::new(sessions, settings, target, unit), ledger))
 }
 
@@ -202,12 +204,25 @@ pub(super) async fn preflight(warehouse: &Snowflake) -> Outcome<()> {
     let live = found.iter().find(|one| unit::own_name(&one.container) == database.as_str());
     let Some(live) = live else { return Err(no_database(&warehouse.target, &role)) };
     if warehouse.unit() == Unit::Database {
+        alone_in(warehouse, &tag, database).await?;
         return owned(warehouse, &tag, &role, std::slice::from_ref(live)).await;
     }
     let slots = warehouse.live_slots();
     let ours: Vec<look::Seen> =
         schemas?.into_iter().filter(|one| slots.contains(&unit::slot(&one.container))).collect();
     owned(warehouse, &tag, &role, &ours).await
+}
+
+/// Refuses to swap a database in which others swap schemas: their releases, and their ledger, would
+/// go away with it.
+async fn alone_in(warehouse: &Snowflake, tag: &Tag, database: &Database) -> Outcome<()> {
+    let home = Home { schema: home(Unit::Schema, database) };
+    let others = SnowflakeLedger::environments(&warehouse.sessions, tag, &home).await?;
+    let Some(other) = others.first() else { return Ok(()) };
+    Err(Failure::usage(format!(
+        "database {database} cannot be swapped: schemas in it are those of another environment, {other}"
+    ))
+    .next("set `isolation: schema` in switchback.yml, or deploy to a database of its own"))
 }
 
 /// A swap needs OWNERSHIP of both (`/sql-reference/sql/alter-database`).
@@ -228,7 +243,9 @@ async fn owned(
             continue;
         }
         let one = containers.iter().find(|one| one.owner == owner);
-        let what = one.map_or_else(String::new, |one| one.container.sql().to_lowercase());
+        let what = one.map_or_else(String::new, |one| {
+            format!("{} {}", warehouse.unit().word().to_lowercase(), unit::slot(&one.container))
+        });
         return Err(Failure::usage(format!(
             "{what} belongs to role {owner}, and a swap needs its ownership, which role {role} does \
              not have"

@@ -2,8 +2,8 @@
 //! of every table's rows; and whether live has changed since it was cloned.
 //!
 //! A fixed number of statements whatever the size, and one for each hundred tables where rows are
-//! digested. LAST_ALTERED also moves without a change (`/sql-reference/info-schema/tables`), so it
-//! only nominates: rows, definitions and HASH_AGG against the table's own past decide.
+//! digested. `LAST_ALTERED` also moves without a change (`/sql-reference/info-schema/tables`), so it
+//! only nominates: rows, definitions and `HASH_AGG` against the table's own past decide.
 //!
 //! May import `domain`, `ports` and its siblings.
 

@@ -14,6 +14,7 @@ mod choice;
 mod connect;
 mod contents;
 mod digest;
+mod doctor;
 pub mod doubt;
 mod edit;
 pub mod grants;
@@ -44,7 +45,7 @@ pub mod view;
 mod warehouse;
 mod words;
 
-pub use carry::Policy;
+pub use carry::{Kind, Policy};
 pub use choice::{Opening, open};
 pub use pinned::PinnedLedger;
 pub use warehouse::{Settings, Snowflake};

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use super::carry::Policy;
 use super::grants::Container;
 use super::relink::Rewrite;
 use super::session::{Tag, whole};
@@ -15,7 +16,7 @@ use super::unit::{container, quoted, slot as slot_of};
 use super::warehouse::Snowflake;
 use super::{carry, ledger, look, relinking, stamp};
 use crate::domain::name::{Identity, ReleaseId, SlotName};
-use crate::domain::plan::{Carried, Effect};
+use crate::domain::plan::{Carried, Effect, Verb};
 use crate::domain::slot::Content;
 use crate::failure::{Failure, Kind};
 use crate::ports::{Answer, PortError, Rows, Under};
@@ -37,13 +38,13 @@ impl Snowflake {
                 at += many;
                 continue;
             }
-            notes.extend(self.perform_one(effect, &tag).await?);
+            notes.extend(self.perform_one(effect, under, &tag).await?);
             at += 1;
         }
         Ok(notes)
     }
 
-    async fn perform_one(&self, effect: &Effect, tag: &Tag) -> Answer<Vec<String>> {
+    async fn perform_one(&self, effect: &Effect, under: &Under, tag: &Tag) -> Answer<Vec<String>> {
         match effect {
             Effect::MoveSlot { from, to } => self.rename(from, to, tag).await,
             Effect::RemoveSlot { slot, release } => self.remove(slot, *release, tag).await,
@@ -60,12 +61,17 @@ impl Snowflake {
             }
             Effect::Relink { slot, names } => {
                 let names = rewrites(names)?;
-                let slot = named(slot)?;
-                relinking::relink(&self.sessions, tag, &slot, &names, &self.settings.allowed).await
+                let is_live = self.live_slots().contains(slot);
+                let (slot, allowed) = (named(slot)?, &self.settings.allowed);
+                relinking::relink(&self.sessions, tag, &slot, &names, is_live, allowed).await
             }
             Effect::Carry { what, from, to } => {
                 let (from, to) = (named(from)?, named(to)?);
-                let policy = &self.settings.policy;
+                let policy = &Policy {
+                    declared: self.declared.borrow().clone(),
+                    past: under.verb == Verb::Rollback,
+                    ..self.settings.policy.clone()
+                };
                 let sessions = &self.sessions;
                 match what {
                     Carried::Settings => carry::settings(sessions, tag, &from, &to).await,

@@ -176,6 +176,7 @@ mod tests {
             kind: NodeKind::Model,
             rendered: Some(format!("{database}.{schema}.{name}")),
             relation,
+            declares_grants: false,
             materialized: "table".into(),
             file: String::new(),
             placed_by: None,

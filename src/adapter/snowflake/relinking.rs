@@ -14,7 +14,7 @@ use super::ident::{Ident, Object, ObjectPath, Schema, SchemaPath};
 use super::look::{cell, paged};
 use super::relink::{Rewrite, rewrite};
 use super::session::{Sessions, Tag, literal, whole};
-use super::{contents, stamp, view};
+use super::{contents, stamp, unit, view};
 use crate::domain::inventory::Column;
 use crate::failure::Failure;
 use crate::ports::{Answer, Rows};
@@ -30,22 +30,28 @@ struct Shown {
 }
 
 /// Relinks the views of `slot`. Answers what is worth a word.
+///
+/// What a build's schema is called stands in its views until they are relinked once more, after the
+/// cutover; `is_live` says that this is then. A text that will be in doubt there is in doubt before.
 pub async fn relink(
     sessions: &Sessions,
     tag: &Tag,
     slot: &Container,
     names: &[Rewrite],
+    is_live: bool,
     allowed: &BTreeSet<String>,
 ) -> Answer<Vec<String>> {
     let shown = views(sessions, tag, slot).await?;
+    let later = if is_live { Vec::new() } else { inverse(names) };
+    let judge = Judge { live: if is_live { None } else { in_live(slot, names) }, allowed };
     let mut doubts = Vec::new();
     let mut notes = Vec::new();
     let mut affected = Vec::new();
     for one in shown {
-        match mentions(&one, names) {
+        match mentions(&one, names, &later) {
             Ok(false) => {}
             Ok(true) => affected.push(one.path),
-            Err(why) => judge(&one.path, &why, allowed, &mut doubts, &mut notes),
+            Err(why) => judge.hear(&one.path, &why, &mut doubts, &mut notes),
         }
     }
     if affected.is_empty() && doubts.is_empty() {
@@ -58,15 +64,14 @@ pub async fn relink(
     for (path, ddl) in ddl? {
         match recreated(&ddl, &path, names) {
             Ok(statement) => statements.push((path, statement)),
-            Err(why) => judge(&path, &why, allowed, &mut doubts, &mut notes),
+            Err(why) => judge.hear(&path, &why, &mut doubts, &mut notes),
         }
     }
     if !doubts.is_empty() {
         return Err(Failure::stopped(format!(
-            "{} of the views of {} name what is about to change and cannot be rewritten faithfully:\n  \
-             {}",
-            doubts.len(),
-            slot.sql().to_lowercase(),
+            "{} of {} cannot be rewritten faithfully, and may name what is about to change:\n  {}",
+            counted(doubts.len(), "view"),
+            unit::slot(slot),
             doubts.join("\n  ")
         ))
         .next(
@@ -102,23 +107,51 @@ fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// `schema.name`, as the configuration and the gates call a relation.
-fn local(path: &ObjectPath) -> String {
-    format!("{}.{}", path.schema.schema.as_str(), path.object.as_str())
+/// The way back from names that were replaced; a name that was dropped has none.
+fn inverse(names: &[Rewrite]) -> Vec<Rewrite> {
+    let back = |how: &Rewrite| match how {
+        Rewrite::ReplaceSchema(from, to) => {
+            let there = SchemaPath { database: from.database.clone(), schema: to.clone() };
+            Some(Rewrite::ReplaceSchema(there, from.schema.clone()))
+        }
+        Rewrite::DropDatabase(_) | Rewrite::DropSchema(_) => None,
+    };
+    names.iter().filter_map(back).collect()
 }
 
-fn judge(
-    path: &ObjectPath,
-    why: &str,
-    allowed: &BTreeSet<String>,
-    doubts: &mut Vec<String>,
-    notes: &mut Vec<String>,
-) {
-    let name = local(path);
-    if allowed.iter().any(|one| one.eq_ignore_ascii_case(&name)) {
-        notes.push(format!("{name} was not relinked, as allowed: {why}"));
-    } else {
-        doubts.push(format!("{path}: {why}"));
+/// The name that a build's schema will have as production: the configuration and the gates know its
+/// relations by it. `None` for a database, whose schemas keep their names.
+fn in_live(slot: &Container, names: &[Rewrite]) -> Option<String> {
+    let Container::Schema(own) = slot else { return None };
+    names.iter().find_map(|how| match how {
+        Rewrite::ReplaceSchema(live, to) if *to == own.schema => {
+            Some(live.schema.as_str().to_owned())
+        }
+        _ => None,
+    })
+}
+
+/// Whether what cannot be relinked was accepted.
+struct Judge<'a> {
+    live: Option<String>,
+    allowed: &'a BTreeSet<String>,
+}
+
+impl Judge<'_> {
+    fn hear(
+        &self,
+        path: &ObjectPath,
+        why: &str,
+        doubts: &mut Vec<String>,
+        notes: &mut Vec<String>,
+    ) {
+        let schema = self.live.as_deref().unwrap_or(path.schema.schema.as_str());
+        let name = format!("{schema}.{}", path.object.as_str());
+        if self.allowed.iter().any(|one| one.eq_ignore_ascii_case(&name)) {
+            notes.push(format!("{name} was not relinked, as allowed: {why}"));
+        } else {
+            doubts.push(format!("{name}: {why}"));
+        }
     }
 }
 
@@ -142,15 +175,23 @@ async fn views(sessions: &Sessions, tag: &Tag, slot: &Container) -> Answer<Vec<S
     Ok(rows.rows.iter().filter_map(one).collect())
 }
 
-/// Whether a view's query names what is about to change, or why that cannot be told.
-fn mentions(one: &Shown, names: &[Rewrite]) -> Result<bool, String> {
+/// Whether a view's query names what is about to change, or why that cannot be told, now or `later`.
+fn mentions(one: &Shown, names: &[Rewrite], later: &[Rewrite]) -> Result<bool, String> {
     if one.text.is_empty() {
         return Err("this role cannot see its text (it is secure and another role's)".to_owned());
     }
-    let query = match view::parse(&one.text) {
-        Ok(view) => &one.text[view.query],
-        Err(_) => one.text.as_str(),
+    let (query, from) = match view::parse(&one.text) {
+        Ok(view) => (&one.text[view.query.clone()], view.query.start),
+        Err(_) => (one.text.as_str(), 0),
     };
+    let doubts: Vec<String> = later
+        .iter()
+        .flat_map(|how| rewrite(query, how).doubts)
+        .map(|doubt| doubt.within(&one.text, from).to_string())
+        .collect();
+    if !doubts.is_empty() {
+        return Err(doubts.join("; "));
+    }
     let mut changed = false;
     for how in names {
         let found = rewrite(query, how);
@@ -162,7 +203,7 @@ fn mentions(one: &Shown, names: &[Rewrite]) -> Result<bool, String> {
     Ok(changed)
 }
 
-/// The definitions as GET_DDL prints them: with policies and tags, which SHOW leaves out.
+/// The definitions as `GET_DDL` prints them: with policies and tags, which SHOW leaves out.
 async fn definitions(
     sessions: &Sessions,
     tag: &Tag,
@@ -243,16 +284,17 @@ mod tests {
     #[test]
     fn a_view_is_affected_by_its_query_and_not_by_its_own_name() {
         assert_eq!(
-            mentions(&shown("create view B.M.V as select * from M.T", false), &names()),
+            mentions(&shown("create view B.M.V as select * from M.T", false), &names(), &[]),
             Ok(false)
         );
         assert_eq!(
-            mentions(&shown("create view B.M.V as select * from P.M.T", false), &names()),
+            mentions(&shown("create view B.M.V as select * from P.M.T", false), &names(), &[]),
             Ok(true)
         );
-        assert!(mentions(&shown("", false), &names()).is_err());
+        assert!(mentions(&shown("", false), &names(), &[]).is_err());
         assert!(
-            mentions(&shown("create view B.M.V as select * from B.M.T", true), &names()).is_err()
+            mentions(&shown("create view B.M.V as select * from B.M.T", true), &names(), &[])
+                .is_err()
         );
     }
 

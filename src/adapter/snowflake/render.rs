@@ -44,7 +44,6 @@ impl Renderer<'_> {
     #[must_use]
     pub fn effects(&self, step: &Step) -> Vec<Effect> {
         match step {
-            Step::Drop { role: Role::Live, .. } => Vec::new(), // no planner drops live
             Step::Drop {
                 role: Role::Build(release) | Role::Archive(release) | Role::Candidate(release),
                 slots,
@@ -98,7 +97,10 @@ impl Renderer<'_> {
             Step::Keep { kept, release, adopt } => {
                 kept.iter().flat_map(|one| self.kept(one, *release, *adopt)).collect()
             }
-            Step::Build { .. } | Step::Check { .. } => Vec::new(),
+            // No planner drops live.
+            Step::Drop { role: Role::Live, .. } | Step::Build { .. } | Step::Check { .. } => {
+                Vec::new()
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 
 use super::carry::Policy;
 use super::grants::Container;
+use super::ident::ObjectPath;
 use super::ledger::{Fence, Home};
 use super::perform::named;
 use super::place::{self, Target};
@@ -21,7 +22,7 @@ use super::relink::Rewrite;
 use super::render::{Renderer, Traits};
 use super::session::{Sessions, Tag};
 use super::unit::{self, NAMING, Unit};
-use super::{choice, contents, look, past};
+use super::{choice, contents, doctor, look, past};
 use crate::config::file::Isolation;
 use crate::domain::containment::{Escape, pair_up};
 use crate::domain::inventory::{Depth, Inventory, Local};
@@ -31,7 +32,9 @@ use crate::domain::plan::{Effect, Pair, Rung, Step};
 use crate::domain::project::{Manifest, Node, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Outcome};
-use crate::ports::{Answer, Moment, Reach, Redirect, Rows, Under, Warehouse};
+use crate::ports::{
+    Answer, HaltReceiver, Moment, Observer, Probed, Reach, Redirect, Rows, Under, Warehouse,
+};
 
 /// What an environment is made from.
 #[derive(Clone, Debug)]
@@ -65,6 +68,8 @@ pub struct Snowflake {
     pub(super) touched: RefCell<contents::Touched>,
     /// Digests of tables, as long as these do not change.
     digests: RefCell<contents::Digests>,
+    /// Relations whose grants dbt declares.
+    pub(super) declared: RefCell<BTreeSet<ObjectPath>>,
     /// What was last seen.
     traits: RefCell<BTreeMap<SlotName, Traits>>,
 }
@@ -89,6 +94,7 @@ impl Snowflake {
             stamped: RefCell::default(),
             touched: RefCell::default(),
             digests: RefCell::default(),
+            declared: RefCell::default(),
             traits: RefCell::default(),
         }
     }
@@ -244,6 +250,9 @@ impl Warehouse for Snowflake {
     ) -> Result<Vec<Pair>, Vec<Escape>> {
         let unit = self.unit();
         let pairs = pair_up(survey, allowed_external, &|node| place::placed(unit, node))?;
+        let both = survey.production.nodes.values().chain(survey.build.nodes.values());
+        let declared = both.filter(|node| node.declares_grants);
+        self.declared.replace(declared.filter_map(|node| place::path(node).ok()).collect());
         self.pairs.replace(pairs.clone());
         Ok(pairs)
     }
@@ -348,6 +357,14 @@ impl Warehouse for Snowflake {
 
     async fn reach(&self, slot: &SlotName) -> Answer<Option<Reach>> {
         past::reach(self, slot).await.map(Some)
+    }
+
+    async fn examine(&self, production: Option<&Manifest>) -> Vec<(String, Outcome<String>)> {
+        doctor::examine(self, production).await
+    }
+
+    async fn probe(&self, observer: &dyn Observer, halt: HaltReceiver) -> Outcome<Option<Probed>> {
+        doctor::probe(self, observer, halt).await.map(Some)
     }
 
     async fn query(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows> {

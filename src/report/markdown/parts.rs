@@ -54,6 +54,7 @@ pub fn headline(changed: &Changed, frame: &Frame) -> String {
         Word::Held => format!("## ⏸️ Deploys to {place} are held\n"),
         Word::Resumed => format!("## ▶️ Deploys to {place} may go on\n"),
         Word::Marked => format!("## 📍 A restore point of {place} is recorded\n"),
+        Word::Probed => format!("## 🔬 The warehouse of {place} was probed\n"),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::Policy;
-use super::kinds::{Account, Class, Found, State, judge};
+use super::kinds::{Account, Class, Found, State, is_never_cloned, judge};
 use super::privileges;
 use super::seen::bad;
 use super::table::{self, Line, few, is_system, is_unknown_here, lines, list, own_row, paths};
@@ -82,6 +82,25 @@ pub async fn objects(
     Err(PortError::Refused(Failure::stopped(message).next(
         "allow by kind in switchback.yml what may be lost or is made again elsewhere, and run it again",
     )))
+}
+
+/// What a clone of `container` would leave out or change: what would stop a deploy, and what is
+/// worth a word.
+pub async fn at_risk(
+    sessions: &Sessions,
+    tag: &Tag,
+    container: &Container,
+    policy: &Policy,
+) -> Answer<(Vec<String>, Vec<String>)> {
+    let source = found(sessions, tag, container).await?;
+    let clone = source
+        .iter()
+        .filter(|((class, ..), _)| !is_never_cloned(class))
+        .map(|(key, state)| (key.clone(), *state))
+        .collect();
+    let account = account(sessions, tag, container).await?;
+    let verdict = judge(container, &source, &clone, &account, policy);
+    Ok((verdict.refused, verdict.notes))
 }
 
 /// Everything in a container.

@@ -304,6 +304,18 @@ fn consequence(class: &Class, there: bool) -> Consequence {
     }
 }
 
+/// Whether a clone leaves objects of this class out, whatever the role may see
+/// (`/sql-reference/sql/create-clone`).
+pub(super) fn is_never_cloned(class: &Class) -> bool {
+    matches!(
+        class,
+        Class::ExternalTable
+            | Class::EventTable
+            | Class::HybridTable
+            | Class::Stage { internal: true }
+    )
+}
+
 fn shown(container: &Container, name: &[Ident]) -> String {
     let mut parts: Vec<String> = match container {
         Container::Database(database) => vec![database.to_string()],

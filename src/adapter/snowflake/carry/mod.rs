@@ -29,7 +29,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 pub use alter::settings;
-pub use compare::objects;
+pub use compare::{at_risk, objects};
 pub use kinds::Kind;
 pub use replaying::grants;
 pub use tasks::tasks;

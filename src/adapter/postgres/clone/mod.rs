@@ -1,0 +1,97 @@
+//! Copying schemas with everything in them, as one consistent moment.
+//!
+//! How: one session locks live's tables against changes of their shape (ACCESS SHARE, as `pg_dump`
+//! does), exports its snapshot, and inside a savepoint gives live's schemas the names of the build,
+//! so that PostgreSQL prints every definition with those names; the renames are rolled back and were
+//! never seen by anybody. Then the definitions are said one after another, rows come in over several
+//! sessions on the exported snapshot, and indexes, keys and the rest follow. At the end both sides
+//! are read again: what is missing is named.
+//!
+//! Invariants: nothing in live is changed; every new schema carries the marker from the transaction
+//! that creates it; rows of all tables are of one moment.
+//!
+//! May import `adapter::sql`, `failure`, `ports` and its siblings.
+
+pub mod bodies;
+mod crossing;
+mod finish;
+mod plan;
+mod read;
+mod rows;
+mod say;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use tokio_postgres::Client;
+
+pub use crossing::crossing;
+pub use say::say;
+
+use super::connect::NewClient;
+use super::definitions;
+use super::words::refused;
+use crate::adapter::sql::{identifier, literal};
+use crate::ports::Answer;
+
+/// What is copied.
+pub struct Copying<'a> {
+    /// Opens a session.
+    pub connect: &'a dyn Fn() -> NewClient<'a>,
+    /// Live schema and build schema.
+    pub pairs: &'a [(String, String)],
+    /// Tables and materialized views (live schema, name) whose rows are not needed.
+    pub without_rows: &'a BTreeSet<(String, String)>,
+    /// The comment that each new schema gets in the transaction that creates it.
+    pub marker: &'a str,
+    /// How many sessions copy rows at once.
+    pub jobs: usize,
+}
+
+/// Copies; answers what was not carried and what is worth a word. `progress` is told bytes done and
+/// bytes in all. A live schema that does not exist yet gets an empty build.
+pub async fn copy(copying: &Copying<'_>, progress: &dyn Fn(u64, u64)) -> Answer<Vec<String>> {
+    let reader = (copying.connect)().await?;
+    let writer = (copying.connect)().await?;
+    settle(&reader).await?;
+    settle(&writer).await?;
+    let original = read::original(&reader, copying).await?;
+    make_schemas(&writer, copying).await?;
+    let plan = plan::Plan::of(&original)?;
+    say(&writer, &plan.before_rows).await?;
+    rows::copy(copying, &original, &plan, &writer, progress).await?;
+    say(&writer, &original.counters).await?;
+    reader.batch_execute("ROLLBACK").await.map_err(|error| refused("reading live", &error))?;
+    say(&writer, &plan.after_rows).await?;
+    finish::finish(copying, &writer, &original, &plan).await
+}
+
+/// What the copy's sessions need beside what every session is told.
+async fn settle(client: &Client) -> Answer<()> {
+    let text = "SET search_path TO pg_catalog; SET row_security TO off; \
+                SET check_function_bodies TO off; SET default_tablespace TO ''; \
+                SET synchronous_commit TO off; SET DateStyle TO ISO; SET statement_timeout TO 0; \
+                SET idle_in_transaction_session_timeout TO 0";
+    client.batch_execute(text).await.map_err(|error| refused("preparing to copy", &error))?;
+    if definitions::Version::of(client).await?.is(14) {
+        // A statement of ours ends by itself when we are gone; not every platform can tell.
+        let _ = client.batch_execute("SET client_connection_check_interval TO '2s'").await;
+    }
+    Ok(())
+}
+
+async fn make_schemas(client: &Client, copying: &Copying<'_>) -> Answer<()> {
+    let marker = literal(copying.marker);
+    let mut text = String::from("BEGIN;\n");
+    for (_, build) in copying.pairs {
+        let build = identifier(build);
+        text.push_str(&format!("CREATE SCHEMA {build};\nCOMMENT ON SCHEMA {build} IS {marker};\n"));
+    }
+    text.push_str("COMMIT");
+    if let Err(error) = client.batch_execute(&text).await {
+        let _ = client.batch_execute("ROLLBACK").await;
+        return Err(refused("creating the build's schemas", &error));
+    }
+    Ok(())
+}

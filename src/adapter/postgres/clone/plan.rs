@@ -1,0 +1,94 @@
+//! What is said when: what tables need before their rows, what hangs on one table right after its
+//! rows, and everything else at the end. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio_postgres::types::Oid;
+
+use super::super::definitions::{Address, Kind};
+use super::read::Original;
+use crate::failure::Failure;
+
+/// What is said when.
+pub struct Plan {
+    /// Types, functions, sequences and tables that rows need.
+    pub before_rows: Vec<String>,
+    /// Keys, indexes and statistics objects of each table with rows, by its OID.
+    pub with_rows: BTreeMap<Oid, Vec<String>>,
+    /// Views, foreign keys and everything else that makes something.
+    pub after_rows: Vec<String>,
+    /// What is left out on purpose, as it is said in live.
+    pub left_out: BTreeSet<Vec<String>>,
+    /// Why.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Decides.
+    pub fn of(original: &Original) -> Result<Self, Failure> {
+        let definitions = &original.definitions;
+        let plain: BTreeSet<Oid> = original.tables.iter().map(|table| table.oid).collect();
+        let with_table = |kind: Kind, table: Oid| {
+            matches!(kind, Kind::Key | Kind::Index | Kind::Statistics) && plain.contains(&table)
+        };
+        let making = definitions.making()?;
+        let tables = addresses(&making, |kind, _| matches!(kind, Kind::Table | Kind::Sequence));
+        let hanging = addresses(&making, with_table);
+        let early = definitions.with_needs(tables);
+        let needed = definitions.with_needs(hanging.iter().copied());
+        let mut plan = Self {
+            before_rows: Vec::new(),
+            with_rows: BTreeMap::new(),
+            after_rows: Vec::new(),
+            left_out: BTreeSet::new(),
+            notes: Vec::new(),
+        };
+        let mut foreign = Vec::new();
+        for node in making {
+            if let Some(note) = left_out(original, node.address, node.kind) {
+                plan.notes.push(format!("{note} ({})", node.statements.join("; ")));
+                plan.left_out.insert(node.statements.clone());
+                continue;
+            }
+            let statements = node.statements.iter().cloned();
+            if node.kind == Kind::Foreign {
+                foreign.extend(statements);
+            } else if early.contains(&node.address) {
+                plan.before_rows.extend(statements);
+            } else if with_table(node.kind, node.table) {
+                plan.with_rows.entry(node.table).or_default().extend(statements);
+            } else if needed.contains(&node.address) {
+                plan.before_rows.extend(statements);
+            } else {
+                plan.after_rows.extend(statements);
+            }
+        }
+        // A partitioned index counts once all its parts are there, and a foreign key needs it.
+        let attach = definitions.nodes.iter().filter(|node| node.kind == Kind::Attach);
+        plan.after_rows.extend(attach.flat_map(|node| node.statements.iter().cloned()));
+        plan.after_rows.append(&mut foreign);
+        Ok(plan)
+    }
+}
+
+fn addresses(
+    making: &[&super::super::definitions::Node],
+    wanted: impl Fn(Kind, Oid) -> bool,
+) -> BTreeSet<Address> {
+    making.iter().filter(|node| wanted(node.kind, node.table)).map(|node| node.address).collect()
+}
+
+/// Why something is left out: it would need rows that are not copied.
+fn left_out(original: &Original, address: Address, kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Foreign
+            if original.targets.get(&address).is_some_and(|to| original.bare.contains(to)) =>
+        {
+            Some("a foreign key to a table that is rebuilt is left out")
+        }
+        Kind::Refresh if original.bare.contains(&address.1) => {
+            Some("a materialized view that is rebuilt is left empty")
+        }
+        _ => None,
+    }
+}

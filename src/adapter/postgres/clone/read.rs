@@ -1,0 +1,209 @@
+//! What live is made of, with every name as it will be in the build, and the snapshot that its rows
+//! are read with. The session stays in its transaction: it keeps the locks and the snapshot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Oid;
+
+use super::super::definitions::{self, Address, Definitions, Kind, Scope, rows, schema_oids};
+use super::super::words::{is_locked_out, refused};
+use super::{Copying, bodies};
+use crate::adapter::sql::{identifier, literal};
+use crate::failure::Failure;
+use crate::ports::Answer;
+
+/// How often locks are asked for; each time for [`PATIENCE`] at most, so that nobody waits longer
+/// behind us.
+const TRIES: u32 = 30;
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Live, read.
+pub struct Original {
+    /// Its definitions, with the build's names.
+    pub definitions: Definitions,
+    /// Its tables with rows of their own.
+    pub tables: Vec<Table>,
+    /// Statements that set the build's sequences to live's values.
+    pub counters: Vec<String>,
+    /// The exported snapshot.
+    pub snapshot: String,
+    /// Tables that come without rows.
+    pub bare: BTreeSet<Oid>,
+    /// Foreign keys → the table that they refer to.
+    pub targets: BTreeMap<Address, Oid>,
+    /// What cannot be copied, and what is worth a word.
+    pub notes: Vec<String>,
+}
+
+/// A table whose rows are copied.
+pub struct Table {
+    /// Its OID in live.
+    pub oid: Oid,
+    /// Its name in the build, whole and quoted.
+    pub build: String,
+    /// What it takes on disk, without indexes.
+    pub bytes: u64,
+    /// The statement that copies its rows; `None` where there are none.
+    pub insert: Option<String>,
+}
+
+/// Reads live.
+pub async fn original(client: &Client, copying: &Copying<'_>) -> Answer<Original> {
+    let lives: Vec<String> = copying.pairs.iter().map(|(live, _)| live.clone()).collect();
+    lock(client, &lives).await?;
+    let found = schema_oids(client, &lives).await?;
+    let schemas: Vec<Oid> = found.values().copied().collect();
+    refuse_shared_tables(client, &schemas).await?;
+    let mut notes: Vec<String> = definitions::left_out(client, &schemas)
+        .await?
+        .into_iter()
+        .map(|what| format!("not copied: {what}"))
+        .collect();
+    let names = bodies::names(client, &lives).await?;
+    let counters = counters(client, copying, &schemas).await?;
+    let snapshot = rows(client, "SELECT pg_export_snapshot() AS name", &[]).await?[0].get("name");
+
+    let doing = |error| refused("reading live's definitions", &error);
+    let mut renames = String::from("SAVEPOINT renamed;\n");
+    for (live, build) in copying.pairs.iter().filter(|(live, _)| found.contains_key(live)) {
+        let (live, build) = (identifier(live), identifier(build));
+        renames.push_str(&format!("ALTER SCHEMA {live} RENAME TO {build};\n"));
+    }
+    client.batch_execute(&renames).await.map_err(doing)?;
+    let scope = Scope::of_schemas(client, &schemas).await?;
+    let mut definitions = definitions::read(client, &scope).await?;
+    let (tables, bare) = tables(client, copying, &schemas).await?;
+    client.batch_execute("ROLLBACK TO SAVEPOINT renamed").await.map_err(doing)?;
+
+    let targets = targets(client, &scope.relations).await?;
+    for node in definitions.nodes.iter_mut().filter(|node| node.kind == Kind::Routine) {
+        for statement in &mut node.statements {
+            *statement = bodies::repoint(statement, copying.pairs, &names);
+        }
+        notes.extend(bodies::doubts(&node.statements[0], &lives));
+    }
+    Ok(Original { definitions, tables, counters, snapshot, bare, targets, notes })
+}
+
+/// Begins a transaction and locks every table against changes of its shape, also those that are made
+/// meanwhile.
+async fn lock(client: &Client, lives: &[String]) -> Answer<()> {
+    let doing = |error| refused("locking live's tables against changes of their shape", &error);
+    let begin = format!(
+        "BEGIN; SET LOCAL lock_timeout TO {}",
+        literal(&format!("{}ms", PATIENCE.as_millis()))
+    );
+    let mut tries = 0;
+    'again: loop {
+        client.batch_execute(&begin).await.map_err(doing)?;
+        let mut locked = BTreeSet::new();
+        loop {
+            let sql = "SELECT format('ONLY %I.%I', n.nspname, c.relname) AS name \
+                       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                       WHERE n.nspname = ANY ($1::text[]) AND c.relkind IN ('r', 'p') ORDER BY c.oid";
+            let found: BTreeSet<String> =
+                rows(client, sql, &[&lives]).await?.iter().map(|row| row.get("name")).collect();
+            let more: Vec<&str> = found.difference(&locked).map(String::as_str).collect();
+            if more.is_empty() {
+                return Ok(());
+            }
+            let text = format!("LOCK TABLE {} IN ACCESS SHARE MODE", more.join(", "));
+            if let Err(error) = client.batch_execute(&text).await {
+                client.batch_execute("ROLLBACK").await.map_err(doing)?;
+                tries += 1;
+                let gone = error.code().is_some_and(|code| code.code() == "42P01");
+                if tries == TRIES || !(gone || is_locked_out(&error)) {
+                    return Err(doing(error));
+                }
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                continue 'again;
+            }
+            locked = found;
+        }
+    }
+}
+
+/// A table that inherits across the border would be in two hierarchies at once, and show its rows
+/// twice.
+async fn refuse_shared_tables(client: &Client, schemas: &[Oid]) -> Answer<()> {
+    let sql = "SELECT i.inhrelid::regclass::text AS child, i.inhparent::regclass::text AS parent \
+               FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+               JOIN pg_class p ON p.oid = i.inhparent \
+               WHERE c.relkind IN ('r', 'p', 'f') AND (c.relnamespace = ANY ($1)) \
+                     <> (p.relnamespace = ANY ($1))";
+    let found = rows(client, sql, &[&schemas]).await?;
+    let Some(row) = found.first() else { return Ok(()) };
+    let (child, parent): (String, String) = (row.get("child"), row.get("parent"));
+    Err(Failure::stopped(format!(
+        "{child} is a partition or a child of {parent}, and only one of them lies in a schema that \
+         is swapped: a copy would show its rows twice"
+    ))
+    .next("move both into one schema, or out of the schemas that dbt writes")
+    .into())
+}
+
+async fn tables(
+    client: &Client,
+    copying: &Copying<'_>,
+    schemas: &[Oid],
+) -> Answer<(Vec<Table>, BTreeSet<Oid>)> {
+    let mut found = Vec::new();
+    let mut bare = BTreeSet::new();
+    for row in rows(client, include_str!("sql/tables.sql"), &[&schemas]).await? {
+        let (schema, name): (String, String) = (row.get("schema"), row.get("name"));
+        let live = copying.pairs.iter().find(|(_, build)| *build == schema);
+        let Some((live, _)) = live else { continue };
+        let oid = row.get("oid");
+        let without = copying.without_rows.contains(&(live.clone(), name.clone()));
+        if without {
+            bare.insert(oid);
+        }
+        let kind: String = row.get("kind");
+        if kind != "r" {
+            continue;
+        }
+        let build = format!("{}.{}", identifier(&schema), identifier(&name));
+        let (columns, values): (String, String) = (row.get("columns"), row.get("values"));
+        let bytes: i64 = row.get("bytes");
+        let empty: bool = row.get("empty");
+        let insert = (!without && !empty).then(|| {
+            format!(
+                "INSERT INTO {build} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} FROM ONLY \
+                 {}.{}",
+                identifier(live),
+                identifier(&name)
+            )
+        });
+        let bytes = if insert.is_some() { u64::try_from(bytes).unwrap_or_default() } else { 0 };
+        found.push(Table { oid, build, bytes, insert });
+    }
+    Ok((found, bare))
+}
+
+async fn counters(client: &Client, copying: &Copying<'_>, schemas: &[Oid]) -> Answer<Vec<String>> {
+    let sql = "SELECT n.nspname::text AS schema, c.relname::text AS name FROM pg_class c \
+               JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE c.relnamespace = ANY ($1) AND c.relkind = 'S' ORDER BY c.oid";
+    let mut found = Vec::new();
+    for row in rows(client, sql, &[&schemas]).await? {
+        let (schema, name): (String, String) = (row.get("schema"), row.get("name"));
+        for (live, build) in copying.pairs.iter().filter(|(live, _)| *live == schema) {
+            let name = identifier(&name);
+            let to = literal(&format!("{}.{name}", identifier(build)));
+            found.push(format!(
+                "SELECT setval({to}::regclass, last_value, is_called) FROM {}.{name}",
+                identifier(live)
+            ));
+        }
+    }
+    Ok(found)
+}
+
+async fn targets(client: &Client, relations: &[Oid]) -> Answer<BTreeMap<Address, Oid>> {
+    let sql = "SELECT 'pg_constraint'::regclass::oid AS class, oid, confrelid FROM pg_constraint \
+               WHERE contype = 'f' AND conrelid = ANY ($1)";
+    let found = rows(client, sql, &[&relations]).await?;
+    Ok(found.iter().map(|row| ((row.get("class"), row.get("oid")), row.get("confrelid"))).collect())
+}

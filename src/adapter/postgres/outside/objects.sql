@@ -1,0 +1,11 @@
+-- What in schemas ($1: their OIDs) others can bind to, the schemas included.
+SELECT 'pg_class'::regclass::oid AS class, oid AS id FROM pg_class WHERE relnamespace = ANY ($1)
+UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type WHERE typnamespace = ANY ($1)
+UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc WHERE pronamespace = ANY ($1)
+UNION ALL SELECT 'pg_operator'::regclass, oid FROM pg_operator WHERE oprnamespace = ANY ($1)
+UNION ALL SELECT 'pg_opclass'::regclass, oid FROM pg_opclass WHERE opcnamespace = ANY ($1)
+UNION ALL SELECT 'pg_opfamily'::regclass, oid FROM pg_opfamily WHERE opfnamespace = ANY ($1)
+UNION ALL SELECT 'pg_collation'::regclass, oid FROM pg_collation WHERE collnamespace = ANY ($1)
+UNION ALL SELECT 'pg_ts_config'::regclass, oid FROM pg_ts_config WHERE cfgnamespace = ANY ($1)
+UNION ALL SELECT 'pg_ts_dict'::regclass, oid FROM pg_ts_dict WHERE dictnamespace = ANY ($1)
+UNION ALL SELECT 'pg_namespace'::regclass, unnest($1)

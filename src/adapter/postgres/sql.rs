@@ -1,0 +1,200 @@
+//! What is asked of PostgreSQL's catalogs, and the texts of statements that name things.
+//!
+//! Pure text. Names are quoted by `adapter::sql` and nowhere else. May import `adapter::sql`.
+
+use crate::adapter::sql::identifier;
+
+/// A relation's whole name.
+pub(super) fn name(schema: &str, relation: &str) -> String {
+    format!("{}.{}", identifier(schema), identifier(relation))
+}
+
+/// Renames a schema.
+pub(super) fn rename(from: &str, to: &str) -> String {
+    format!("ALTER SCHEMA {} RENAME TO {}", identifier(from), identifier(to))
+}
+
+/// A search path of these schemas.
+pub(super) fn search_path(schemas: &[&str]) -> String {
+    let names: Vec<String> = schemas.iter().map(|schema| identifier(schema)).collect();
+    format!("SET LOCAL search_path TO {}", names.join(", "))
+}
+
+/// Schemas of interest: `$1` the live ones, `$2` the stamp's table, `$3` the marker.
+pub(super) const SCHEMAS: &str = "\
+SELECT n.nspname::text, n.oid::text, c.oid IS NOT NULL, \
+       coalesce(obj_description(n.oid, 'pg_namespace') = $3, false) \
+FROM pg_namespace n \
+LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = $2 AND c.relkind = 'r' \
+WHERE n.nspname = ANY($1) OR c.oid IS NOT NULL \
+   OR obj_description(n.oid, 'pg_namespace') = $3 \
+ORDER BY 1";
+
+/// Relations of schemas `$1` without those named `$2`: schema, name, kind, OID, owner, and
+/// whether it holds rows of its own that can be counted.
+pub(super) const RELATIONS: &str = "\
+SELECT n.nspname::text, c.relname::text, c.relkind::text, c.oid, pg_get_userbyid(c.relowner)::text, \
+       c.relkind = 'r' OR (c.relkind = 'm' AND c.relispopulated) \
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname <> $2 \
+ORDER BY 1, 2";
+
+/// Columns of the relations `$1` (OIDs): OID, name, type.
+pub(super) const COLUMNS: &str = "\
+SELECT attrelid, attname::text, format_type(atttypid, atttypmod) FROM pg_attribute \
+WHERE attrelid = ANY($1) AND attnum > 0 AND NOT attisdropped ORDER BY attrelid, attnum";
+
+/// Texts of the views among the relations `$1` (OIDs).
+pub(super) const VIEWS: &str = "\
+SELECT oid, pg_get_viewdef(oid) FROM pg_class WHERE oid = ANY($1) AND relkind IN ('v', 'm')";
+
+/// A digest of each relation's definition in schemas `$1` without those named `$2`, access left
+/// out. To be asked with a search path of those schemas, so that their own names do not show.
+pub(super) const DEFINITIONS: &str = "\
+SELECT n.nspname || '.' || c.relname, md5(concat_ws(E'\\n', c.relkind::text, \
+  (SELECT string_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), \
+      a.attnotnull::text, a.attidentity::text, pg_get_expr(d.adbin, d.adrelid)), ',' ORDER BY attnum) \
+   FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), \
+  (SELECT string_agg(x.conname || ' ' || pg_get_constraintdef(x.oid), ',' ORDER BY x.conname) \
+   FROM pg_constraint x WHERE x.conrelid = c.oid), \
+  (SELECT string_agg(pg_get_indexdef(i.indexrelid), ',' ORDER BY pg_get_indexdef(i.indexrelid)) \
+   FROM pg_index i WHERE i.indrelid = c.oid), \
+  (SELECT string_agg(pg_get_triggerdef(t.oid), ',' ORDER BY t.tgname) \
+   FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal), \
+  CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END)) \
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname <> $2 \
+UNION ALL \
+SELECT n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')', \
+       md5(CASE WHEN p.prokind = 'a' THEN 'aggregate' ELSE pg_get_functiondef(p.oid) END) \
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY($1)";
+
+/// A mark of everything that the catalogs say of schemas `$1`: it changes with any definition,
+/// owner or access rule, and not with `ANALYZE` or `VACUUM`.
+pub(super) const CATALOG_MARK: &str = "\
+SELECT md5(coalesce(string_agg(one, ',' ORDER BY one), '')) FROM ( \
+  SELECT concat_ws(':', 'n', n.oid, n.xmin) AS one FROM pg_namespace n WHERE n.nspname = ANY($1) \
+  UNION ALL SELECT concat_ws(':', 'c', c.oid, c.xmin, c.relfilenode) \
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY($1) \
+  UNION ALL SELECT concat_ws(':', 'p', p.oid, p.xmin) \
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY($1) \
+  UNION ALL SELECT concat_ws(':', 't', t.oid, t.xmin) \
+    FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = ANY($1) \
+  UNION ALL SELECT concat_ws(':', 'x', x.oid, x.xmin) \
+    FROM pg_constraint x JOIN pg_namespace n ON n.oid = x.connamespace WHERE n.nspname = ANY($1) \
+) all_of_them";
+
+/// What moment this is, so that rows written after it can be told.
+pub(super) const SNAPSHOT: &str = "SELECT txid_current_snapshot()::text";
+
+/// Rows of a relation, and those of them that were written after the moment `$1`.
+pub(super) fn written_since(schema: &str, relation: &str) -> String {
+    // The 32 bits that a row has of its transaction's number, made whole: the newest number with
+    // these bits that was given out already.
+    format!(
+        "WITH now AS (SELECT txid_snapshot_xmax(txid_current_snapshot()) AS top) \
+         SELECT count(*), count(*) FILTER (WHERE written > 2 AND NOT \
+           txid_visible_in_snapshot(written, $1::text::txid_snapshot)) \
+         FROM (SELECT CASE WHEN low < 3 THEN 2 \
+                 WHEN top - top % 4294967296 + low <= top THEN top - top % 4294967296 + low \
+                 ELSE top - top % 4294967296 + low - 4294967296 END AS written \
+               FROM now, (SELECT xmin::text::bigint AS low FROM ONLY {}) AS \"switchback rows\") \
+         AS \"switchback all\"",
+        name(schema, relation)
+    )
+}
+
+/// Rows of a relation.
+pub(super) fn count(schema: &str, relation: &str) -> String {
+    format!("SELECT count(*) FROM ONLY {}", name(schema, relation))
+}
+
+/// Rows of a relation and a digest of them, whatever their order.
+pub(super) fn digest(schema: &str, relation: &str) -> String {
+    format!(
+        "SELECT count(*), coalesce(sum(hashtextextended(\"switchback row\"::text, 0)::numeric), 0)::text \
+         FROM ONLY {} AS \"switchback row\"",
+        name(schema, relation)
+    )
+}
+
+/// Everything outside schemas `$1` that names a relation of theirs and that the cutover makes
+/// anew: views over them, views over those, and tables that refer to them. Schema, name, kind,
+/// owner.
+pub(super) const BOUND: &str = "\
+WITH RECURSIVE own AS ( \
+  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+  WHERE n.nspname = ANY($1)), \
+above AS ( \
+  SELECT DISTINCT r.ev_class AS oid FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid \
+  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass \
+    AND d.refobjid IN (SELECT oid FROM own) AND r.ev_class NOT IN (SELECT oid FROM own) \
+  UNION \
+  SELECT r.ev_class FROM above JOIN pg_depend d ON d.refobjid = above.oid \
+    AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_rewrite'::regclass \
+  JOIN pg_rewrite r ON r.oid = d.objid WHERE r.ev_class <> above.oid) \
+SELECT n.nspname::text, c.relname::text, c.relkind::text, pg_get_userbyid(c.relowner)::text \
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+WHERE n.nspname <> ALL($1) AND c.relkind IN ('r', 'p', 'v', 'm') AND (c.oid IN (SELECT oid FROM above) \
+   OR c.oid IN (SELECT conrelid FROM pg_constraint WHERE contype = 'f' \
+                AND confrelid IN (SELECT oid FROM own) AND conrelid NOT IN (SELECT oid FROM own))) \
+ORDER BY 1, 2";
+
+/// Who holds locks on the relations `$1` (OIDs), in words.
+pub(super) const HOLDERS: &str = "\
+SELECT DISTINCT format('%s (pid %s, %s, since %s)', a.usename, a.pid, \
+         coalesce(nullif(a.application_name, ''), 'no application name'), \
+         to_char(a.xact_start, 'HH24:MI:SS')) \
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+WHERE l.relation = ANY($1) AND l.granted AND l.pid <> pg_backend_pid() LIMIT 5";
+
+/// Relations of schemas `$1` that this transaction has read.
+pub(super) const READ_HERE: &str = "\
+SELECT DISTINCT n.nspname || '.' || c.relname FROM pg_locks l \
+JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace \
+WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND n.nspname = ANY($1)";
+
+/// What outside schema `$1` depends on something inside it, in PostgreSQL's words.
+pub(super) const DEPENDENTS: &str = "\
+WITH inside AS ( \
+  SELECT 'pg_class'::regclass AS class, c.oid FROM pg_class c WHERE c.relnamespace = $1::oid \
+  UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type t WHERE t.typnamespace = $1::oid \
+  UNION ALL SELECT 'pg_proc'::regclass, p.oid FROM pg_proc p WHERE p.pronamespace = $1::oid \
+  UNION ALL SELECT 'pg_operator'::regclass, o.oid FROM pg_operator o WHERE o.oprnamespace = $1::oid), \
+found AS ( \
+  SELECT d.classid, d.objid, d.objsubid FROM pg_depend d JOIN inside i \
+    ON i.class = d.refclassid AND i.oid = d.refobjid WHERE d.deptype IN ('n', 'a')), \
+homes AS ( \
+  SELECT f.*, CASE f.classid \
+    WHEN 'pg_class'::regclass THEN (SELECT relnamespace FROM pg_class WHERE oid = f.objid) \
+    WHEN 'pg_type'::regclass THEN (SELECT typnamespace FROM pg_type WHERE oid = f.objid) \
+    WHEN 'pg_proc'::regclass THEN (SELECT pronamespace FROM pg_proc WHERE oid = f.objid) \
+    WHEN 'pg_rewrite'::regclass THEN (SELECT c.relnamespace FROM pg_rewrite r \
+      JOIN pg_class c ON c.oid = r.ev_class WHERE r.oid = f.objid) \
+    WHEN 'pg_constraint'::regclass THEN (SELECT CASE WHEN x.conrelid = 0 THEN x.connamespace \
+      ELSE (SELECT relnamespace FROM pg_class WHERE oid = x.conrelid) END \
+      FROM pg_constraint x WHERE x.oid = f.objid) \
+    WHEN 'pg_attrdef'::regclass THEN (SELECT c.relnamespace FROM pg_attrdef x \
+      JOIN pg_class c ON c.oid = x.adrelid WHERE x.oid = f.objid) \
+    WHEN 'pg_trigger'::regclass THEN (SELECT c.relnamespace FROM pg_trigger x \
+      JOIN pg_class c ON c.oid = x.tgrelid WHERE x.oid = f.objid) \
+    WHEN 'pg_policy'::regclass THEN (SELECT c.relnamespace FROM pg_policy x \
+      JOIN pg_class c ON c.oid = x.polrelid WHERE x.oid = f.objid) \
+    ELSE CASE WHEN f.classid IN ('pg_publication_rel'::regclass, 'pg_event_trigger'::regclass, \
+      'pg_foreign_server'::regclass, 'pg_extension'::regclass) THEN 0::oid ELSE $1::oid END \
+    END AS home FROM found f) \
+SELECT DISTINCT pg_describe_object(classid, objid, objsubid) FROM homes \
+WHERE home IS DISTINCT FROM $1::oid LIMIT 20";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rename_quotes_both_names() {
+        assert_eq!(rename("a", "b\"c"), "ALTER SCHEMA \"a\" RENAME TO \"b\"\"c\"");
+        assert_eq!(search_path(&["a", "b c"]), "SET LOCAL search_path TO \"a\", \"b c\"");
+        assert_eq!(name("s", "t"), "\"s\".\"t\"");
+    }
+}
