@@ -71,8 +71,9 @@ lint-workflows: .venv-lint/ready .tools/actionlint/ready
 	tools/lint-init.sh "$${CARGO_TARGET_DIR:-target}/debug/switchback"
 
 .PHONY: bench
-bench: .venv/ready release ## Measure rollback against file size, and what a deploy adds to dbt
+bench: .venv/ready .venv-snowflake/ready release ## Measure rollback against file size, what a deploy adds to dbt, and statements
 	SWITCHBACK="$$(realpath $(SWITCHBACK))" SWITCHBACK_DBT="$(DBT)" \
+	SWITCHBACK_SNOWFLAKE_PYTHON="$(CURDIR)/.venv-snowflake/bin/python" \
 		timeout --foreground -k 60 $(BENCH_TIMEOUT) .venv/bin/python bench/run.py $(BENCH)
 
 .PHONY: clean

@@ -3,10 +3,12 @@
     a  does a rollback take longer when production is larger?
     b  what does a deploy add to `dbt build`?
     c  how fast is the copy of production, beside `cp`?
+    d  on Snowflake, how many statements does a deploy send, and how long does it wait for them?
 
 What is compared is measured side by side, in interleaved rounds of one run; the medians are shown,
 and ratios before seconds, since ratios say more about another machine. Needs a Python with DuckDB
-(that of the dbt environment) and, in the environment, SWITCHBACK (the binary) and SWITCHBACK_DBT.
+(that of the dbt environment) and, in the environment, SWITCHBACK (the binary), SWITCHBACK_DBT and,
+for d (snowflake.py), SWITCHBACK_SNOWFLAKE_PYTHON, that of requirements/snowflake.txt.
 """
 
 import argparse
@@ -22,6 +24,8 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
+
+import snowflake
 
 ROOT = Path(__file__).resolve().parent.parent
 MB = 1_000_000
@@ -331,6 +335,7 @@ def report(result):
             for k, v in c["seconds"].items()
         ],
     )
+    snowflake.report(result["snowflake"])
 
 
 def measure(folder, large, rounds):
@@ -356,6 +361,9 @@ def measure(folder, large, rounds):
         "rollback": rolled,
         "overhead": overhead(folder / "overhead", rounds["overhead"]),
         "copy": copied,
+        "snowflake": snowflake.measure(
+            folder / "snowflake", os.environ["SWITCHBACK_SNOWFLAKE_PYTHON"]
+        ),
     }
 
 
@@ -367,7 +375,7 @@ def options():
         "--dir", metavar="DIR", default=ROOT / "target", help="where the files go meanwhile"
     )
     given = parser.parse_args()
-    for name in ("SWITCHBACK", "SWITCHBACK_DBT"):
+    for name in ("SWITCHBACK", "SWITCHBACK_DBT", "SWITCHBACK_SNOWFLAKE_PYTHON"):
         if not os.access(os.environ.get(name, ""), os.X_OK):
             parser.error(f"{name} must name an executable; `make bench` sets it")
         os.environ[name] = os.path.abspath(os.environ[name])

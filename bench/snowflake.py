@@ -4,7 +4,8 @@
     150 ms longer?
 
 Production is 20 schemas, 1,000 tables and 200 views, made by SQL in the emulator (`tests/emulator`),
-with complete names as dbt writes them. dbt is a stand-in (`tests/support/many_nodes_dbt.py`) that rebuilds k nodes.
+with complete names as dbt writes them. dbt is a stand-in (`tests/support/standin_snowflake_dbt.py`)
+that knows all 1,200 nodes and rebuilds k of them.
 
 How the time is counted, for every run: wall time, less the time in which a dbt process was running,
 less the time in which the emulator was executing statements of Switchback's and none of them was
@@ -18,6 +19,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections import Counter
@@ -25,13 +27,39 @@ from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests/support"))
-import many_nodes_dbt  # noqa: E402
-
 SHAPE = {"schemas": 20, "tables": 1000, "views": 200}
 LATENCY = 0.150
 CHANGED = (5, 50, 200)
+ROWS = 10
 PATIENCE = 900
+# The stand-in, and when it ran: Python's own start is dbt's time too.
+DBT = """#!{python}
+import os, sys, time
+with open("/proc/self/stat") as stat, open("/proc/uptime") as uptime:
+    ticks = int(stat.read().rpartition(")")[2].split()[19])
+    began = time.time() - float(uptime.read().split()[0]) + ticks / os.sysconf("SC_CLK_TCK")
+sys.path.insert(0, {support!r})
+import standin_snowflake_dbt
+code = standin_snowflake_dbt.main(sys.argv[1:])
+with open({times!r}, "a") as file:
+    print(began, time.time(), file=file)
+sys.exit(code)
+"""
+
+
+def relations(shape):
+    """Every node: its name, its schema, whether it is a view, and what makes it."""
+    tables = [(f"T{n:04}", f"S{n % shape['schemas']:02}") for n in range(shape["tables"])]
+    for name, schema in tables:
+        rows = (
+            f"select {row} as id, 'row {row}' as name, {{version}} as version"
+            for row in range(ROWS)
+        )
+        yield name, schema, "table", " union all ".join(rows)
+    for n in range(shape["views"]):
+        name, schema = tables[n * 7 % len(tables)]  # mostly in another schema
+        sql = f"select id, name, version from {{database}}.{schema}.{name}"
+        yield f"V{n:04}", f"S{n % shape['schemas']:02}", "view", sql
 
 
 class Account:
@@ -94,14 +122,10 @@ class Shop:
         self.folder, self.shape = folder, dict(shape)
         self.account = Account(folder, python)
         self.times = folder / "times"
-        (folder / "bin").mkdir()
-        dbt = folder / "bin" / "dbt"
-        dbt.write_text(
-            f"#!{python}\nimport sys\nsys.path.insert(0, "
-            f"{str(ROOT / 'tests/support')!r})\nimport many_nodes_dbt\n"
-            "sys.exit(many_nodes_dbt.main(sys.argv[1:]))\n",
-            encoding="utf-8",
-        )
+        dbt = folder / "dbt"
+        support = str(ROOT / "tests/support")
+        text = DBT.format(python=python, support=support, times=str(self.times))
+        dbt.write_text(text, encoding="utf-8")
         dbt.chmod(0o755)
         self.project = folder / "project"
         self.project.mkdir()
@@ -112,12 +136,13 @@ class Shop:
             "shop:\n  target: prod\n  outputs:\n    prod: {type: snowflake, account: emulator, "
             f"host: 127.0.0.1, port: {self.account.port}, protocol: http, user: deployer, "
             "password: secret, role: ACCOUNTADMIN, warehouse: COMPUTE_WH, database: SHOP, "
-            "schema: S00, threads: 8}\n",
+            "schema: S00, threads: 8, query_tag: dbt}\n",
         )
         schemas = [f"create schema SHOP.S{at:02}" for at in range(shape["schemas"])]
         nodes = [
-            many_nodes_dbt.statement("SHOP", shape, *node, 0)
-            for node in many_nodes_dbt.relations(shape)
+            f"create or replace {kind} SHOP.{schema}.{name} as "
+            f"({sql.format(database='SHOP', version=0)})"
+            for name, schema, kind, sql in relations(shape)
         ]
         self.account.sql("create database SHOP", *schemas, *nodes)
 
@@ -126,24 +151,36 @@ class Shop:
 
     def changed(self, count):
         """That many nodes, tables and views in their proportion, spread over the project."""
-        names = [name for name, _, _ in many_nodes_dbt.relations(self.shape)]
+        names = [name for name, *_ in relations(self.shape)]
         step = len(names) / count
-        return [names[int(at * step)] for at in range(count)]
+        return [names[int((at + 1) * step) - 1] for at in range(count)]
 
     def run(self, version, count, latency, *arguments):
         """Runs switchback, and says what it sent and how long it took."""
-        wanted = {
-            **self.shape,
-            "rebuild": self.changed(count),
-            "version": version,
-            "times": str(self.times),
-        }
-        self._write("standin.json", json.dumps(wanted))
+        changed = self.changed(count)
+        nodes = [
+            {
+                "unique_id": f"model.shop.{name.lower()}",
+                "resource_type": "model",
+                "name": name.lower(),
+                "alias": name,
+                "schema": schema,
+                "materialized": kind,
+                "sql": sql.format(
+                    database="{{ target.database }}", version=version if name in changed else 0
+                ),
+            }
+            for name, schema, kind, sql in relations(self.shape)
+        ]
+        self._write("standin.json", json.dumps({"nodes": nodes}))
+        selected = f"build --select {' '.join(name.lower() for name in changed)}"
         self.times.unlink(missing_ok=True)
         self.account.control({"op": "log", "clear": True}, {"op": "latency", "ms": latency * 1000})
         env = {**os.environ, "NO_COLOR": "1", "DBT_PROFILES_DIR": str(self.project)}
         env.pop("GITHUB_ACTIONS", None)
         words = [os.environ["SWITCHBACK"], *arguments, "--format", "json"]
+        if arguments[0] == "deploy":
+            words += ["--dbt-command", selected]
         began = time.time()
         done = subprocess.run(
             words,
@@ -160,7 +197,8 @@ class Shop:
             sys.exit(f"{words} ended {done.returncode}:\n{done.stdout}\n{done.stderr}")
         dbt = []
         if self.times.exists():
-            dbt = [json.loads(line)[1:] for line in self.times.read_text().splitlines()]
+            lines = self.times.read_text().splitlines()
+            dbt = [[float(word) for word in line.split()] for line in lines]
         return Measured(began, ended, dbt, self.account.statements(), latency)
 
 
@@ -191,6 +229,7 @@ class Measured:
             "dbt": round(self.dbt, 3),
             "emulator": round(self.emulator, 3),
             "own": round(self.own, 3),
+            "depth": round(self.depth or 0, 1),
         }
 
     def trace(self):
@@ -258,54 +297,60 @@ def measure(folder, python, latencies=(LATENCY, 0.0), trace=False):
     finally:
         for shop in shops.values():
             shop.account.end()
-    return found
+    return figures(found)
+
+
+def figures(found):
+    """What a report needs, as JSON has it."""
+    return {
+        name: {f"{latency * 1000:.0f} ms": run.figures() for latency, run in runs.items()}
+        for name, runs in found.items()
+    }
 
 
 def report(found):
     """Prints the statements by step, and the times."""
     names = list(found)
-    added = max(latency for runs in found.values() for latency in runs)
-    slow = {name: runs[added] for name, runs in found.items()}
-    steps = list(dict.fromkeys(step for run in slow.values() for step in run.by_step))
+    added, *less = found[names[0]]
+    counts = {name: found[name][added]["by_step"] for name in names}
+    steps = list(dict.fromkeys(step for count in counts.values() for step in count))
+    width = max(len(step) for step in (*steps, "latencies in sequence"))
+
+    def line(what, cells):
+        print(f"  {what:<{width}}" + "".join(f"  {cell:>{len(n)}}" for n, cell in zip(names, cells)))
+
     print(
         f"\nd  Snowflake, on the emulator: {SHAPE['schemas']} schemas, {SHAPE['tables']:,} tables, "
-        f"{SHAPE['views']} views"
+        f"{SHAPE['views']} views\n"
+        "   Switchback's own statements, by the step that they were sent for"
     )
-    width = max(len(step) for step in steps + ["emulator's execution"])
-    print("  Switchback's own statements, by what they were sent for")
-    print(f"  {'':{width}}" + "".join(f"  {name:>26}" for name in names))
-    for what in steps:
-        cells = (slow[name].by_step.get(what, 0) for name in names)
-        print(f"  {what:{width}}" + "".join(f"  {cell:26,}" for cell in cells))
-    totals = (len(slow[name].statements) for name in names)
-    print(f"  {'all':{width}}" + "".join(f"  {cell:26,}" for cell in totals))
-    for latency in sorted((one for one in found[names[0]]), reverse=True):
-        print(f"  Seconds, {latency * 1000:.0f} ms added to each statement and sign-in")
-        runs = [found[name][latency] for name in names]
-        for what, cells in (
-            ("wall", [run.wall for run in runs]),
-            ("dbt's (stand-in)", [run.dbt for run in runs]),
-            ("emulator's execution", [run.emulator for run in runs]),
-            ("Switchback's own", [run.own for run in runs]),
-        ):
-            print(f"  {what:{width}}" + "".join(f"  {cell:26.2f}" for cell in cells))
-        if latency:
-            cells = [run.depth for run in runs]
-            what = "latencies in sequence"
-            print(f"  {what:{width}}" + "".join(f"  {cell:26.1f}" for cell in cells))
+    line("", names)
+    for step in steps:
+        line(step, [count.get(step, 0) for count in counts.values()])
+    line("all", [found[name][added]["statements"] for name in names])
+    rows = {
+        "wall": "seconds",
+        "dbt (a stand-in)": "dbt",
+        "emulator": "emulator",
+        "Switchback's own": "own",
+    }
+    for latency in (added, *less):
+        print(f"   seconds, with {latency} added to each statement and each sign-in")
+        for what, key in rows.items():
+            line(what, [f"{found[name][latency][key]:.1f}" for name in names])
+        if latency == added:
+            line("latencies in sequence", [f"{found[name][latency]['depth']:.0f}" for name in names])
     print(
-        "  Switchback's own: wall time without dbt's processes and without the time in which the "
-        "emulator\n  executed and nothing waited for the added latency."
+        "   Switchback's own: wall time less that of dbt's processes, and less the time in which the "
+        "emulator\n   executed and none of the statements on their way was in its added latency."
     )
 
 
 def main():
-    import tempfile
-
+    """This part alone: `--trace` prints every statement, `--slow-only` leaves out the run without."""
+    python = os.environ.get("SWITCHBACK_SNOWFLAKE_PYTHON", ROOT / ".venv-snowflake/bin/python")
+    latencies = (LATENCY,) if "--slow-only" in sys.argv else (LATENCY, 0.0)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=ROOT / "target") as folder:
-        python = os.environ.get("SWITCHBACK_SNOWFLAKE_PYTHON")
-        python = python or str(ROOT / ".venv-snowflake/bin/python")
-        latencies = (LATENCY,) if "--slow-only" in sys.argv else (LATENCY, 0.0)
         report(measure(Path(folder).resolve(), python, latencies, "--trace" in sys.argv))
 
 

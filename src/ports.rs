@@ -245,15 +245,26 @@ pub trait Warehouse {
     /// live slot it belongs to; empty if the slot is absent.
     async fn inventory(&self, slot: &SlotName, live: &SlotName, depth: Depth) -> Answer<Inventory>;
 
-    /// [`Warehouse::inventory`] of every live slot and of every slot that is to take its place. Where
-    /// the depth is [`Depth::Contents`], what has not changed since the copy needs no comparison.
-    async fn inventories(&self, pairs: &[Pair], depth: Depth) -> Answer<(Inventory, Inventory)> {
-        let (mut live, mut other) = (Inventory::new(), Inventory::new());
-        for pair in pairs {
-            live.extend(self.inventory(&pair.live, &pair.live, depth).await?);
-            other.extend(self.inventory(&pair.other, &pair.live, depth).await?);
+    /// [`Warehouse::inventory`] of every live slot and of every slot that is to take its place, with
+    /// digests where both together have at most `compared` rows; what is known not to have changed
+    /// since it was copied needs none.
+    async fn inventories(&self, pairs: &[Pair], compared: u64) -> Answer<(Inventory, Inventory)> {
+        let all = async |depth| -> Answer<(Inventory, Inventory)> {
+            let (mut live, mut other) = (Inventory::new(), Inventory::new());
+            for pair in pairs {
+                live.extend(self.inventory(&pair.live, &pair.live, depth).await?);
+                other.extend(self.inventory(&pair.other, &pair.live, depth).await?);
+            }
+            Ok((live, other))
+        };
+        if compared == u64::MAX {
+            return all(Depth::Contents).await;
         }
-        Ok((live, other))
+        let counted = all(Depth::Counts).await?;
+        if compared == 0 || rows(&counted) > compared {
+            return Ok(counted);
+        }
+        all(Depth::Contents).await
     }
 
     /// Whether it can read its own past.
@@ -295,6 +306,12 @@ pub trait Warehouse {
 
     /// Runs a read-only query inside a slot and returns at most `limit` rows.
     async fn query(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows>;
+}
+
+/// The rows of both sides of a comparison together.
+#[must_use]
+pub fn rows((one, two): &(Inventory, Inventory)) -> u64 {
+    one.values().chain(two.values()).filter_map(|relation| relation.rows).sum()
 }
 
 /// Who holds the right to change an environment.

@@ -4,7 +4,7 @@ use super::{
     Baseline, DbtSummary, Engine, Event, Evidence, Failure, History, Kind, Outcome, Pair, Plan,
     Planned, PortError, Step, Under, Verb, halted, held,
 };
-use crate::domain::inventory::{Depth, compare};
+use crate::domain::inventory::compare;
 use crate::domain::plan::Effect;
 use crate::domain::verify::{Action, Finding, judge};
 use crate::ports::{DbtEnd, Site};
@@ -141,8 +141,8 @@ impl Engine<'_> {
     }
 
     async fn verify(&mut self, pairs: &[Pair]) -> Result<Evidence, PortError> {
-        let depth = if self.rules.gates.compare_contents { Depth::Contents } else { Depth::Counts };
-        let (before, after) = self.warehouse.inventories(pairs, depth).await?;
+        let compared = if self.rules.gates.compare_contents { u64::MAX } else { 0 };
+        let (before, after) = self.warehouse.inventories(pairs, compared).await?;
         let changes = compare(&before, &after);
         let mut findings = judge(&changes, &self.rules.gates, &self.rules.allowed_relations);
         for pair in pairs {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::site::Site;
-use super::{View, look, look_after, look_settled};
+use super::{View, look, look_after, look_leased, look_settled};
 use crate::domain::history::ReleaseState;
 use crate::domain::journal::Began;
 use crate::domain::name::ReleaseId;
@@ -184,7 +184,7 @@ fn new_writes(site: &Site, view: &View, survey: &Survey) -> Vec<Written> {
 
 /// Under the lease, the plan that was made without it must still be the plan.
 async fn agree(site: &Site, plan: &Plan, wish: &DeployWish) -> Outcome<()> {
-    let view = look_settled(site).await?;
+    let view = look_leased(site).await?;
     let again = view.plan(site, |ground| planner::deploy(ground, wish))?;
     if again == *plan {
         return Ok(());

@@ -109,6 +109,13 @@ pub async fn look_settled(site: &Site) -> Outcome<View> {
     Ok(view)
 }
 
+/// Looks under the lease, and refuses to go on while something is unfinished.
+pub async fn look_leased(site: &Site) -> Outcome<View> {
+    let view = look(site).await?;
+    settled(site, &view.history, None)?;
+    Ok(view)
+}
+
 /// Refuses to go on while another run is at it, or while something is unfinished.
 pub async fn refuse_unsettled(site: &Site, history: &History) -> Outcome<()> {
     settled(site, history, site.ledger.lease().await?)

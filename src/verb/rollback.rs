@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::deploy::untouched;
 use super::site::Site;
 use super::{View, look, look_after, past, recover};
-use crate::domain::inventory::{Change, Depth};
+use crate::domain::inventory::Change;
 use crate::domain::journal::{Baseline, Began};
 use crate::domain::name::ReleaseId;
 use crate::domain::plan::{Plan, Step};
@@ -114,10 +114,14 @@ async fn prepare(site: &Site, view: View, wish: &Wish) -> Outcome<Prepared> {
     if asked.is_some() {
         baseline = Some(site.warehouse.baseline().await?);
     } else if !standing.damaged {
-        if plan.displaces.is_some() {
-            baseline = Some(site.warehouse.baseline().await?);
-        }
-        loss = lost(site, &view, &plan).await?;
+        let look = async {
+            match plan.displaces {
+                Some(_) => Ok(Some(site.warehouse.baseline().await?)),
+                None => Outcome::Ok(None),
+            }
+        };
+        let (looked, lost) = tokio::join!(look, lost(site, &view, &plan));
+        (baseline, loss) = (looked?, lost?);
     }
     Ok(Prepared { view, plan, loss, baseline, since: asked.map(|asked| asked.at) })
 }
@@ -144,11 +148,7 @@ async fn lost(site: &Site, view: &View, plan: &Plan) -> Outcome<Loss> {
     let Some(Step::Swap { pairs, .. }) = plan.swap() else {
         return Ok(Loss::default());
     };
-    let (mut live, mut target) = site.warehouse.inventories(pairs, Depth::Counts).await?;
-    let rows: u64 = live.values().chain(target.values()).filter_map(|one| one.rows).sum();
-    if rows <= COMPARED_ROWS {
-        (live, target) = site.warehouse.inventories(pairs, Depth::Contents).await?;
-    }
+    let (live, target) = site.warehouse.inventories(pairs, COMPARED_ROWS).await?;
     let writes: Vec<_> =
         view.history.releases.values().flat_map(|release| release.writes.iter().cloned()).collect();
     Ok(loss(&live, &target, &writes))

@@ -76,7 +76,9 @@ pub struct Opening<'a> {
 pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     let Opening { connection, limits, settings, quotes } = opening;
     let target = target(&connection, quotes)?;
+    // What one session has written, another may see a moment later; the ledger sees what it wrote.
     let sessions = Sessions::new(connection, limits)?;
+    let alone = sessions.apart()?;
     let tag = Tag::new(settings.run.as_str(), "-", "look");
     let found = pinned(&sessions, &tag, &target).await?;
     let configured = match settings.isolation {
@@ -96,7 +98,7 @@ pub async fn open(opening: Opening<'_>) -> Outcome<(Snowflake, PinnedLedger)> {
     }
     let unit = Rc::new(Cell::new(found.or(configured)));
     let tag = Tag::new(settings.run.as_str(), "-", "ledger");
-    let ledger = PinnedLedger::new(sessions.apart()?, tag, target.clone(), unit.clone());
+    let ledger = PinnedLedger::new(alone, tag, target.clone(), unit.clone());
     Ok((Snowflake::new(sessions, settings, target, unit), ledger))
 }
 

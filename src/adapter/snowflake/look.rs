@@ -8,7 +8,7 @@
 //! May import `domain`, `ports` and its siblings.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::grants::Container;
 use super::ident::{Database, Ident, Schema, SchemaPath};
@@ -213,16 +213,18 @@ fn is_no_stamp(failure: &Failure) -> bool {
 }
 
 /// What the environment's slots hold, and what is known of every container that was seen. `guess`
-/// are the containers that had stamps the last time; it becomes those that have them now.
+/// are the containers that most likely have stamps; it becomes those that have them.
 pub async fn observe(
     sessions: &Sessions,
     tag: &Tag,
     unit: Unit,
     database: &Database,
     environment: &str,
-    guess: &RefCell<Vec<Container>>,
+    guess: &RefCell<BTreeSet<SlotName>>,
 ) -> Answer<(Observation, BTreeMap<SlotName, Seen>)> {
-    let guessed = guess.borrow().clone();
+    let guessed: BTreeSet<SlotName> = guess.borrow().clone();
+    let guessed_at: Vec<Container> =
+        guessed.iter().filter_map(|slot| unit::container(slot).ok()).collect();
     let found = async {
         match unit {
             Unit::Database => databases(sessions, tag, database).await,
@@ -232,19 +234,20 @@ pub async fn observe(
     let (found, names, ahead) = tokio::join!(
         found,
         stamped(sessions, tag, unit, database),
-        stamps_at_once(sessions, tag, environment, &guessed)
+        stamps_at_once(sessions, tag, environment, &guessed_at)
     );
     let (found, names) = (found?, names?);
     let all = found.iter().map(|one| &one.container);
     let has = |one: &&Container| names.iter().any(|name| name == unit::own_name(one));
     let stamped: Vec<Container> = all.filter(has).cloned().collect();
-    let stamps = match ahead {
-        Ok(stamps) if stamped == guessed => stamps,
-        _ => stamps(sessions, tag, environment, &stamped).await?,
+    let slots: BTreeSet<SlotName> = stamped.iter().map(unit::slot).collect();
+    let (at, stamps) = match ahead {
+        Ok(stamps) if slots == guessed => (&guessed_at, stamps),
+        _ => (&stamped, stamps(sessions, tag, environment, &stamped).await?),
     };
-    let of = |(at, stamp)| (unit::slot(&stamped[at]), stamp);
+    let of = |(place, stamp): (usize, Stamp)| (unit::slot(&at[place]), stamp);
     let mut stamps: BTreeMap<SlotName, Stamp> = stamps.into_iter().map(of).collect();
-    guess.replace(stamped);
+    guess.replace(slots);
     let mut observation = Observation::default();
     let mut all = BTreeMap::new();
     for one in found {

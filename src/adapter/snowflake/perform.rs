@@ -118,6 +118,8 @@ impl Snowflake {
                 seen = Some(self.seen(tag).await?);
             }
             let statements = filled(&now, under, seen.take().as_ref())?;
+            let stamps = now.iter().filter(|(_, text)| text.contains(stamp::IDENTITY));
+            self.stamped.borrow_mut().extend(stamps.map(|(slot, _)| (*slot).clone()));
             // What the next ones must know is asked meanwhile, unless these make the container.
             if asks_identity(&row(at + 1)) && now.iter().all(|(_, text)| stamp::makes_room(text)) {
                 let (sent, found) = tokio::join!(self.send(statements, tag), self.seen(tag));
@@ -195,9 +197,14 @@ impl Snowflake {
             return Ok(Vec::new());
         }
         let word = self.unit().word();
-        let (from, to) = (quoted(&named(from)?), quoted(&named(to)?));
-        let sql = format!("ALTER {word} {from} RENAME TO {to}");
-        self.sessions.write(tag, &sql).await.map(|_| Vec::new())
+        let (old, new) = (quoted(&named(from)?), quoted(&named(to)?));
+        let sql = format!("ALTER {word} {old} RENAME TO {new}");
+        self.sessions.write(tag, &sql).await?;
+        let mut stamped = self.stamped.borrow_mut();
+        if stamped.remove(from) {
+            stamped.insert(to.clone());
+        }
+        Ok(Vec::new())
     }
 
     /// Drops a container that is ours by its own stamp and holds that release, or that we were

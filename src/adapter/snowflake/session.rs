@@ -34,6 +34,9 @@ use crate::adapter::sql;
 use crate::failure::{Failure, Outcome};
 use crate::ports::{Answer, PortError, Rows};
 
+/// How many sessions are made ready for a step: as many as most steps use at once.
+const READY: usize = 4;
+
 /// The pool; clones share it.
 #[derive(Clone)]
 pub struct Sessions {
@@ -101,18 +104,24 @@ impl Sessions {
         Self::new(settings.clone(), Limits { sessions: 1, ..*limits })
     }
 
-    /// Makes one open session ready for statements of `tag`, so that the first one does not wait for
+    /// Makes a few open sessions ready for statements of `tag`, so that the first ones do not wait for
     /// that. Where it fails, the statement does it.
     pub async fn retag(&self, tag: &Tag) {
-        let found = {
-            let mut idle = self.inner.idle();
-            if idle.iter().any(|open| open.tag == *tag) { None } else { idle.pop() }
-        };
-        if let Some(mut open) = found
-            && open.retag(tag).await.is_ok()
+        let mut retagging = JoinSet::new();
         {
-            self.inner.idle().push(open);
+            let mut idle = self.inner.idle();
+            let ready = idle.iter().filter(|open| open.tag == *tag).count();
+            let last = idle.len().saturating_sub(READY.saturating_sub(ready));
+            for mut open in idle.split_off(last) {
+                let (inner, tag) = (Arc::clone(&self.inner), tag.clone());
+                retagging.spawn(async move {
+                    if open.tag == tag || open.retag(&tag).await.is_ok() {
+                        inner.idle().push(open);
+                    }
+                });
+            }
         }
+        while retagging.join_next().await.is_some() {}
     }
 
     /// Runs a statement that changes nothing, again if the network fails.

@@ -62,14 +62,14 @@ pub struct Snowflake {
     tag: RefCell<Tag>,
     /// Where dbt builds what, as far as this run knows.
     pairs: RefCell<Vec<Pair>>,
-    /// Relations whose grants dbt declares.
-    pub(super) declared: RefCell<BTreeSet<ObjectPath>>,
-    /// Which containers had stamps when one last looked.
-    stamped: RefCell<Vec<Container>>,
+    /// Which containers have stamps, as far as is known.
+    pub(super) stamped: RefCell<BTreeSet<SlotName>>,
     /// Up to when nothing was changed that this run does not know of.
     pub(super) touched: RefCell<contents::Touched>,
     /// Digests of tables, as long as these do not change.
     digests: RefCell<contents::Digests>,
+    /// Relations whose grants dbt declares.
+    pub(super) declared: RefCell<BTreeSet<ObjectPath>>,
     /// What was last seen.
     traits: RefCell<BTreeMap<SlotName, Traits>>,
 }
@@ -91,10 +91,10 @@ impl Snowflake {
             tag: RefCell::new(tag),
             live: RefCell::default(),
             pairs: RefCell::default(),
-            declared: RefCell::default(),
             stamped: RefCell::default(),
             touched: RefCell::default(),
             digests: RefCell::default(),
+            declared: RefCell::default(),
             traits: RefCell::default(),
         }
     }
@@ -324,7 +324,7 @@ impl Warehouse for Snowflake {
         Ok(contents::inventory(found))
     }
 
-    async fn inventories(&self, pairs: &[Pair], depth: Depth) -> Answer<(Inventory, Inventory)> {
+    async fn inventories(&self, pairs: &[Pair], compared: u64) -> Answer<(Inventory, Inventory)> {
         let (live, other) = (
             pairs.iter().map(|pair| (&pair.live, &pair.live)),
             pairs.iter().map(|pair| (&pair.other, &pair.live)),
@@ -333,7 +333,10 @@ impl Warehouse for Snowflake {
         let mut live: Vec<contents::Contents> = self.contents(&slots).await?;
         let mut other = live.split_off(pairs.len()).into_iter().flatten().collect();
         let mut live = live.into_iter().flatten().collect();
-        if depth == Depth::Contents {
+        let rows = |all: &contents::Contents| -> u64 {
+            all.values().filter_map(|one| one.relation.rows).sum()
+        };
+        if compared > 0 && rows(&live).saturating_add(rows(&other)) <= compared {
             let asked = contents::undecided(&live, &other, &self.touched.borrow());
             self.digest(&mut [(&mut live, &asked), (&mut other, &asked)]).await?;
         }

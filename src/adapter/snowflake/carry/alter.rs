@@ -3,7 +3,7 @@
 //!
 //! May import `failure`, `ports` and its siblings.
 
-use super::settings::{self, Side};
+use super::settings::{self, Settings, Side};
 use super::table::{self, is_system, is_unknown_here, lines, own_name, own_row};
 use crate::adapter::snowflake::grants::Container;
 use crate::adapter::snowflake::ident::{Ident, Schema, SchemaPath};
@@ -22,7 +22,8 @@ pub async fn settings(
     from: &Container,
     to: &Container,
 ) -> Answer<Vec<String>> {
-    let (live, now) = tokio::join!(read(sessions, tag, from), read(sessions, tag, to));
+    let all = &|_: &[Ident]| None;
+    let (live, now) = tokio::join!(read(sessions, tag, from, all), read(sessions, tag, to, all));
     let (live, now) = (live?, now?);
     let changes = settings::changes(to, &live, &now);
     if !changes.refused.is_empty() {
@@ -37,7 +38,8 @@ pub async fn settings(
             errors.push(error.to_string());
         }
     }
-    let now = read(sessions, tag, to).await?;
+    let known = &|name: &[Ident]| if changes.places.contains(name) { None } else { now.get(name) };
+    let now = read(sessions, tag, to, known).await?;
     let left = settings::changes(to, &live, &now);
     if left.statements.is_empty() && left.refused.is_empty() {
         return Ok(changes
@@ -63,7 +65,13 @@ fn refusal(from: &Container, to: &Container, what: &[String], errors: &[String])
     ))
 }
 
-async fn read(sessions: &Sessions, tag: &Tag, container: &Container) -> Answer<Side> {
+/// Reads one side. `known` are the places whose parameters and tags were read and not changed since.
+async fn read<'a>(
+    sessions: &Sessions,
+    tag: &Tag,
+    container: &Container,
+    known: &impl Fn(&[Ident]) -> Option<&'a Settings>,
+) -> Answer<Side> {
     let mut questions = vec![own_row(container)];
     if let Container::Database(database) = container {
         questions.push(format!("SHOW SCHEMAS IN DATABASE {}", database.quoted()));
@@ -85,8 +93,14 @@ async fn read(sessions: &Sessions, tag: &Tag, container: &Container) -> Answer<S
             side.insert(vec![name], settings::read(line));
         }
     }
+    for (name, one) in &mut side {
+        if let Some(before) = known(name) {
+            one.keep(before);
+        }
+    }
+    let asked = side.keys().filter(|name| known(name).is_none());
     let places: Vec<(Vec<Ident>, Container)> =
-        side.keys().map(|name| (name.clone(), place(container, name))).collect();
+        asked.map(|name| (name.clone(), place(container, name))).collect();
     let questions = places.iter().map(|(_, place)| format!("SHOW PARAMETERS IN {}", place.sql()));
     let answers = sessions.read_all(tag, questions.collect()).await?;
     for ((name, place), rows) in places.iter().zip(&answers) {

@@ -57,7 +57,9 @@ pub(super) fn bad(row: &BadRow) -> PortError {
 
 /// Reads one side.
 pub(super) async fn read(sessions: &Sessions, tag: &Tag, container: &Container) -> Answer<Seen> {
-    let first = first(sessions, tag, container).await?;
+    let (first, inherited) =
+        tokio::join!(first(sessions, tag, container), inherited(sessions, tag, container));
+    let (first, inherited) = (first?, inherited?);
     let (owner, schemas) = management(container, &first)?;
     let paths = schema_paths(container, &schemas);
     let mut told = privileges::read(container, &first.view, &first.roles, &first.routines)
@@ -89,7 +91,7 @@ pub(super) async fn read(sessions: &Sessions, tag: &Tag, container: &Container) 
     for (key, (kind, owner)) in told.owned.into_iter().filter(|(key, _)| !key.name.is_empty()) {
         seen.objects.insert(key, (kind, Some(owner)));
     }
-    more(sessions, tag, &mut seen, &paths, asked.into_values().collect()).await?;
+    more(sessions, tag, &mut seen, &paths, inherited, asked.into_values().collect()).await?;
     Ok(seen)
 }
 
@@ -254,6 +256,7 @@ async fn more(
     tag: &Tag,
     seen: &mut Seen,
     paths: &[SchemaPath],
+    inherited: Option<Rows>,
     asked: Vec<Listed>,
 ) -> Answer<()> {
     let container = seen.container.clone();
@@ -261,7 +264,6 @@ async fn more(
     if matches!(container, Container::Database(_)) {
         places.extend(paths.iter().map(schema));
     }
-    let inherited = inherited(sessions, tag, &container).await?;
     let mut questions: Vec<(Shown, String)> =
         places.iter().map(|place| (Shown::Future, future(place))).collect();
     if let Some(rows) = inherited {

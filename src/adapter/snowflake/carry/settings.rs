@@ -6,7 +6,7 @@
 //!
 //! Pure. May import its siblings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::table::{Line, lines};
 use crate::adapter::snowflake::grants::Container;
@@ -50,6 +50,8 @@ pub(super) struct Changes {
     /// How the two differ, in words.
     pub(super) differing: Vec<String>,
     pub(super) refused: Vec<String>,
+    /// Where parameters or tags are to be changed.
+    pub(super) places: BTreeSet<Vec<Ident>>,
 }
 
 /// Reads a row of SHOW DATABASES or SHOW SCHEMAS.
@@ -71,6 +73,12 @@ impl Settings {
             let parameter = Parameter { value, kind: line.text("type").to_uppercase() };
             self.parameters.insert(line.text("key").to_uppercase(), parameter);
         }
+    }
+
+    /// Takes over the parameters and tags of an earlier reading.
+    pub(super) fn keep(&mut self, before: &Self) {
+        self.parameters.clone_from(&before.parameters);
+        self.tags.clone_from(&before.tags);
     }
 
     /// Adds a row of `TAG_REFERENCES`.
@@ -124,6 +132,9 @@ pub(super) fn changes(container: &Container, from: &Side, to: &Side) -> Changes 
                 "{shown} is {is} and live's is {was}: Snowflake cannot change that; it has to be \
                  cloned anew as {was}"
             ));
+        }
+        if (&live.parameters, &live.tags) != (&now.parameters, &now.tags) {
+            changes.places.insert(name.clone());
         }
         one(container, &what, live, now, &mut changes);
     }
