@@ -242,6 +242,10 @@ fn stands_for(switch: &str) -> Vec<String> {
             names
         }
         "scripting-exception" => one("schema/block-compensation"),
+        "object-privileges" => {
+            vec!["database/view-other-roles".to_owned(), "database/view-database-roles".to_owned()]
+        }
+        "object-privileges-database-roles" => one("database/view-database-roles"),
         other => panic!("no fact of the probe stands for the emulator's switch {other}"),
     }
 }

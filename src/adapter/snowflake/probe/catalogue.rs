@@ -23,6 +23,7 @@ const AT: &str = "/sql-reference/constructs/at-before";
 const SHOW_GRANTS: &str = "/sql-reference/sql/show-grants";
 const INHERITED: &str = "/user-guide/inherited-grants-intro";
 const EXCEPTIONS: &str = "/developer-guide/snowflake-scripting/exceptions";
+const PRIVILEGES: &str = "/sql-reference/info-schema/object_privileges";
 const TABLES: &str = "/sql-reference/info-schema/tables";
 
 const fn fact(
@@ -120,6 +121,12 @@ pub const FACTS: &[Fact] = &[
         "Are the inherited grants of a {c} copied to its clone?", OneOf(&["copied", "not copied"])),
     fact("swap-inherited-grants", (By::InheritedGrants, BOTH), (Inferred, INHERITED),
         "Do the {c}'s inherited grants follow it in a swap?", TRAVELS),
+    fact("view-other-roles", (By::PrivilegeView, DATABASE), (Unknown, PRIVILEGES),
+        "Does OBJECT_PRIVILEGES list what is granted to a role that the session has not?",
+        OneOf(&["listed", "not listed"])),
+    fact("view-database-roles", (By::PrivilegeView, DATABASE), (Unknown, PRIVILEGES),
+        "Does OBJECT_PRIVILEGES tell a database role from a role of the account?",
+        OneOf(&["told apart", "as a role", "not listed"])),
 
     // Views and the names in them.
     fact("view-bare-name", (By::Views, BOTH), (Documented, VIEW),

@@ -107,6 +107,8 @@ pub enum Experiment {
     FutureGrants,
     /// Inherited grants.
     InheritedGrants,
+    /// `INFORMATION_SCHEMA.OBJECT_PRIVILEGES`.
+    PrivilegeView,
     /// Views and the names in them.
     Views,
     /// `CREATE OR REPLACE VIEW … COPY GRANTS`.
@@ -149,6 +151,7 @@ impl Experiment {
             Self::Grants => "grants",
             Self::FutureGrants => "future grants",
             Self::InheritedGrants => "inherited grants",
+            Self::PrivilegeView => "grants as the information schema lists them",
             Self::Views => "names in views",
             Self::CopyGrants => "replacing a view",
             Self::Definition => "a view's definition",

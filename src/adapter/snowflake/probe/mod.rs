@@ -235,6 +235,7 @@ async fn perform(lab: &Lab<'_>, experiment: Experiment, level: Level) -> Step<()
         Experiment::Grants => rights::plain(lab, level).await,
         Experiment::FutureGrants => rights::future(lab, level).await,
         Experiment::InheritedGrants => rights::inherited(lab, level).await,
+        Experiment::PrivilegeView => rights::view(lab, level).await,
         Experiment::Views => views::names(lab, level).await,
         Experiment::CopyGrants => views::copy_grants(lab).await,
         Experiment::Definition => views::definition(lab).await,

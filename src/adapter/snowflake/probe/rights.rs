@@ -5,7 +5,7 @@
 use super::fact::Level;
 use super::lab::Lab;
 use super::obstacle::Step;
-use super::site::{Site, gives, missing, went};
+use super::site::{Site, column, gives, missing, went};
 use crate::adapter::snowflake::grants::{Grantee, Grants, Shown};
 use crate::adapter::snowflake::ident::Ident;
 
@@ -118,5 +118,40 @@ pub(super) async fn inherited(lab: &Lab<'_>, level: Level) -> Step<()> {
     let (at_a, at_b) =
         (within(lab, Shown::Inherited, &a).await?.0, within(lab, Shown::Inherited, &b).await?.0);
     lab.saw("swap-inherited-grants", went(has(&at_a, &to), has(&at_b, &to)));
+    Ok(())
+}
+
+/// The view from which the adapter reads the grants of a whole database at once.
+pub(super) async fn view(lab: &Lab<'_>, level: Level) -> Step<()> {
+    let a = lab.filled(level, 1).await?;
+    let stranger = lab.new_role("STRANGER").await?;
+    let own = format!("{}.R", a.path);
+    lab.all(&[
+        format!("GRANT SELECT ON TABLE {} TO ROLE {}", a.at("T"), stranger.quoted()),
+        format!("CREATE DATABASE ROLE {own}"),
+        format!("GRANT SELECT ON TABLE {} TO DATABASE ROLE {own}", a.at("T")),
+    ])
+    .await?;
+    let rows = lab
+        .run(&format!(
+            "SELECT GRANTEE, GRANTED_TO FROM {}.INFORMATION_SCHEMA.OBJECT_PRIVILEGES \
+             WHERE OBJECT_NAME = 'T' AND PRIVILEGE_TYPE = 'SELECT'",
+            a.path
+        ))
+        .await?;
+    let kind_of = |name: &str| {
+        let mut rows = column(&rows, "grantee").into_iter().zip(column(&rows, "granted_to"));
+        let row = rows.find(|row| row.0.as_deref() == Some(name));
+        row.map(|row| row.1.unwrap_or_default())
+    };
+    let listed = kind_of(stranger.as_str()).is_some();
+    lab.saw("view-other-roles", if listed { "listed" } else { "not listed" });
+    let (seen, note) = match kind_of("R") {
+        None => ("not listed", None),
+        Some(kind) if kind.contains("DATABASE") => ("told apart", Some(kind)),
+        Some(kind) => ("as a role", Some(kind)),
+    };
+    let note = note.map(|kind| format!("GRANTED_TO is {kind}"));
+    lab.noticed("view-database-roles", seen, note);
     Ok(())
 }
