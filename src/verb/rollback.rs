@@ -120,8 +120,8 @@ async fn prepare(site: &Site, view: View, wish: &Wish) -> Outcome<Prepared> {
                 None => Outcome::Ok(None),
             }
         };
-        let (looked, lost) = tokio::join!(look, lost(site, &view, &plan));
-        (baseline, loss) = (looked?, lost?);
+        let (before, leaving) = tokio::join!(look, lost(site, &view, &plan));
+        (baseline, loss) = (before?, leaving?);
     }
     Ok(Prepared { view, plan, loss, baseline, since: asked.map(|asked| asked.at) })
 }
