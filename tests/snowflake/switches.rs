@@ -105,7 +105,6 @@ fn every_switch_flipped(isolation: &str) -> Option<String> {
 }
 
 #[test]
-#[ignore = "its table has not been accepted yet"]
 fn with_databases_every_unknown_fact_may_be_either_way() {
     let Some(table) = every_switch_flipped("isolation: database\n") else { return };
     assert_table("databases", &table);
