@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::domain::containment::Escape;
 use crate::domain::inventory::{Change, Depth, Inventory, Local};
 use crate::domain::journal::{Actor, Baseline, Entry, Record};
-use crate::domain::name::{Naming, ReleaseId, Role, RunId, SlotName};
+use crate::domain::name::{Identity, Naming, ReleaseId, Role, RunId, SlotName};
 use crate::domain::plan::{Effect, Pair, Rung, Step, Verb};
 use crate::domain::project::{DbtSummary, Manifest, Node, Survey};
 use crate::domain::slot::Observation;
@@ -289,6 +289,13 @@ pub trait Warehouse {
         Ok(None)
     }
 
+    /// Which of these slots do not exist any more and can be brought back as they were when they
+    /// were dropped.
+    async fn dropped(&self, slots: &[SlotName]) -> Answer<BTreeMap<SlotName, Dropped>> {
+        let _ = slots;
+        Ok(BTreeMap::new())
+    }
+
     /// What can be found out, without touching anything, about whether a deploy works here and what
     /// it would meet: what was looked at, and what was found. `production` is the project's parse,
     /// where there is one.
@@ -306,6 +313,17 @@ pub trait Warehouse {
 
     /// Runs a read-only query inside a slot and returns at most `limit` rows.
     async fn query(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows>;
+}
+
+/// A container that was dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Which container it was.
+    pub identity: Identity,
+    /// When it was dropped.
+    pub at: DateTime<Utc>,
+    /// Until when it can be brought back.
+    pub until: DateTime<Utc>,
 }
 
 /// The rows of both sides of a comparison together.

@@ -147,6 +147,7 @@ pub fn describe(step: &Step) -> String {
         Step::Clone { from_nothing: true, .. } => "clone (empty)".to_owned(),
         Step::Clone { .. } => "clone production".to_owned(),
         Step::Found { .. } => "make room for new slots".to_owned(),
+        Step::Restore { release, .. } => format!("bring {release} back, which was dropped"),
         Step::Recall { release, .. } => format!("bring {release} back from the past"),
         Step::Relink { side: Side::Build, .. } => "relink the build's views".to_owned(),
         Step::Relink { side: Side::Live, .. } => "relink live's views".to_owned(),

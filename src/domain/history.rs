@@ -255,6 +255,13 @@ impl History {
         self.publications.iter().rev().find(|one| one.at <= at).map(|one| one.release)
     }
 
+    /// When a release was last taken out of production; `None` while it is live, or if it never was.
+    #[must_use]
+    pub fn displaced_at(&self, id: ReleaseId) -> Option<DateTime<Utc>> {
+        let last = self.publications.iter().rposition(|one| one.release == id)?;
+        self.publications.get(last + 1).map(|next| next.at)
+    }
+
     /// The last rollback that has not been followed by another publication.
     #[must_use]
     pub fn standing_rollback(&self) -> Option<&Publication> {

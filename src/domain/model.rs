@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::history::{History, ReleaseState};
 use super::journal::{Actor, Began, Ending, Entry, Evidence, HoldKind, Record, VERSION};
 use super::name::{Fingerprint, Identity, Naming, ReleaseId, Role, RunId, SlotName};
-use super::plan::{Adoption, Kept, Past, Plan, Rung, Step, Verb};
+use super::plan::{Adoption, Kept, Pair, Past, Plan, Rung, Step, Verb};
 use super::planner::{self, DeployWish, Ground, Obstacle, standing};
 use super::recovery::{Verdict, recovery};
 use super::slot::{Content, Live, Observation, Seal, Stamp};
@@ -26,6 +26,8 @@ struct Model {
     slots: Observation,
     /// What a reader would find in each container; follows the identity.
     data: BTreeMap<Identity, u32>,
+    /// What was dropped last under each name, for warehouses that bring it back.
+    dropped: BTreeMap<SlotName, Content>,
     records: Vec<Record>,
     next_identity: u32,
     runs: u32,
@@ -39,6 +41,7 @@ impl Model {
             staged: false,
             slots: Observation::default(),
             data: BTreeMap::new(),
+            dropped: BTreeMap::new(),
             records: Vec::new(),
             next_identity: 0,
             runs: 0,
@@ -125,9 +128,20 @@ impl Model {
     fn rollback(&mut self, to: &Wish, cut: Cut) -> Result<Plan, String> {
         let live = self.live_release().ok_or("nothing is live")?;
         let target = resolve(to, &self.history(), live).map_err(|error| error.to_string())?;
-        let plan = self
-            .plan(|ground| planner::rollback(ground, target))
-            .map_err(|obstacle| obstacle.to_string())?;
+        let dropped = |slot: SlotName| {
+            let content = self.dropped.get(&slot)?;
+            let identity = content.identity().filter(|_| content.release() == Some(target))?;
+            Some((slot, identity.clone()))
+        };
+        let archives = self.live.iter().map(|live| NAMING.slot(live, Role::Archive(target)));
+        let dropped: BTreeMap<SlotName, Identity> = archives.filter_map(dropped).collect();
+        let back = |ground: &Ground<'_>| match planner::rollback(ground, target) {
+            Err(Obstacle::NotKept(_)) if !dropped.is_empty() => {
+                planner::restore(ground, target, &dropped)
+            }
+            planned => planned,
+        };
+        let plan = self.plan(back).map_err(|obstacle| obstacle.to_string())?;
         self.run(&plan, None, cut);
         Ok(plan)
     }
@@ -193,7 +207,8 @@ impl Model {
             Step::Drop { slots, .. } | Step::Unstage { slots, .. } => {
                 for slot in slots {
                     assert!(self.slots.content(slot).is_ours(), "{slot} is not ours to drop");
-                    self.slots.slots.remove(slot);
+                    let content = self.slots.slots.remove(slot).unwrap();
+                    self.dropped.insert(slot.clone(), content);
                 }
             }
             Step::Clone { pairs, release, attempt, .. } => {
@@ -221,12 +236,7 @@ impl Model {
             }
             Step::Swap { pairs, .. } | Step::SwapBack { pairs, .. } => {
                 for pair in pairs {
-                    let live = self.slots.slots.remove(&pair.live);
-                    let other = self.slots.slots.remove(&pair.other).unwrap();
-                    self.slots.slots.insert(pair.live.clone(), other);
-                    if let Some(live) = live {
-                        self.slots.slots.insert(pair.other.clone(), live);
-                    }
+                    self.swap(pair);
                 }
             }
             Step::Keep { kept, release, adopt } => self.keep(kept, *release, *adopt),
@@ -252,12 +262,25 @@ impl Model {
                     self.put(&pair.other, identity, stamp, true);
                 }
             }
+            Step::Restore { slots, .. } => {
+                let back = slots.iter().map(|slot| (slot.clone(), self.dropped[slot].clone()));
+                self.slots.slots.extend(back);
+            }
             Step::Relink { .. }
             | Step::HandOver { .. }
             | Step::Verify { .. }
             | Step::SyncGrants { .. }
             | Step::Drift { .. }
             | Step::Check { .. } => {}
+        }
+    }
+
+    fn swap(&mut self, pair: &Pair) {
+        let live = self.slots.slots.remove(&pair.live);
+        let other = self.slots.slots.remove(&pair.other).unwrap();
+        self.slots.slots.insert(pair.live.clone(), other);
+        if let Some(live) = live {
+            self.slots.slots.insert(pair.other.clone(), live);
         }
     }
 
@@ -494,6 +517,20 @@ fn a_past_that_is_recalled_is_a_release_of_its_own_and_what_it_displaced_stays()
     assert_eq!(model.live_release(), Some(r(2)));
     assert!(model.history().displaced.contains(&r(1)));
     model.rollback(&Wish::Release(r(1)), None).unwrap();
+}
+
+#[test]
+fn a_pruned_release_comes_back_from_what_the_warehouse_keeps_of_what_was_dropped() {
+    let mut model = Model::new(true);
+    model.deploy(Verb::Deploy, "one", None).unwrap();
+    let one = model.read();
+    model.deploy(Verb::Deploy, "two", None).unwrap();
+    let prune = model.plan(|ground| planner::prune(ground, &[r(1)], 9)).unwrap();
+    model.run(&prune, None, None);
+    let plan = model.rollback(&Wish::Release(r(1)), None).unwrap();
+    let steps: Vec<&str> = plan.steps.iter().map(|planned| planned.step.title()).collect();
+    assert_eq!(steps, ["restore", "sync-grants", "drift", "swap", "keep"]);
+    assert_eq!((model.live_release(), model.read()), (Some(r(1)), one));
 }
 
 #[derive(Clone, Debug)]

@@ -147,6 +147,13 @@ pub enum Step {
         /// Which past, one for each pair.
         past: Vec<Past>,
     },
+    /// Bring back slots that were dropped (warehouses that keep for a while what was dropped).
+    Restore {
+        /// The slots, under the names that they had.
+        slots: Vec<SlotName>,
+        /// The release they hold.
+        release: ReleaseId,
+    },
     /// Remove the builds whose copies are live now.
     Unstage {
         /// The release they hold.
@@ -271,6 +278,7 @@ impl Step {
             Self::Clone { .. } => "clone",
             Self::Found { .. } => "found",
             Self::Recall { .. } => "recall",
+            Self::Restore { .. } => "restore",
             Self::Relink { .. } => "relink",
             Self::Stage { .. } => "stage",
             Self::Unstage { .. } => "unstage",
@@ -310,7 +318,7 @@ impl Step {
             Self::Stage { staged, release, attempt } => Some(
                 staged.iter().all(|one| sealed_as(observed, &one.candidate, *release, *attempt)),
             ),
-            Self::Found { slots, release } => {
+            Self::Found { slots, release } | Self::Restore { slots, release } => {
                 Some(slots.iter().all(|slot| observed.content(slot).release() == Some(*release)))
             }
             Self::Swap { pairs, publishes, .. } => {

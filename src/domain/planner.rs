@@ -8,9 +8,10 @@ pub(super) use super::ground::holds_only;
 use super::ground::readable;
 pub use super::ground::{Ground, Holding, Standing, standing};
 use super::history::ReleaseState;
-use super::name::{ReleaseId, Role, SlotName};
+use super::name::{Identity, ReleaseId, Role, SlotName};
 pub use super::obstacle::Obstacle;
-use super::plan::{Pair, Past, Plan, Rung, Side, Step, Verb};
+use super::plan::{Pair, Past, Plan, Planned, Rung, Side, Step, Verb};
+use super::slot::{Content, Seal, Stamp};
 
 /// What a deploy or a build is asked for.
 pub struct DeployWish {
@@ -116,6 +117,32 @@ pub fn rollback(ground: &Ground<'_>, target: ReleaseId) -> Result<Plan, Obstacle
     let mut steps = ground.founded(&pairs, target, &standing);
     steps.extend(ground.cutover(&pairs, target, &standing, &[])?);
     Ok(ground.plan(Verb::Rollback, target, attempt, &standing, None, steps))
+}
+
+/// Plans the way back to a release whose archive was dropped, and that the warehouse can still bring
+/// back: `dropped` are its slots, and which containers they were.
+pub fn restore(
+    ground: &Ground<'_>,
+    target: ReleaseId,
+    dropped: &BTreeMap<SlotName, Identity>,
+) -> Result<Plan, Obstacle> {
+    let mut observation = ground.observation.clone();
+    let attempt = ground.history.release(target).map_or(1, |release| release.attempt);
+    for (slot, identity) in dropped {
+        if *ground.content(slot) != Content::Absent {
+            return Err(Obstacle::Squatter(slot.clone()));
+        }
+        let identity = identity.clone();
+        let stamp =
+            Stamp { release: target, attempt, seal: Seal::Sealed, identity: identity.clone() };
+        let content = Content::Present { identity, stamp: Some(stamp), created_by_us: true };
+        observation.slots.insert(slot.clone(), content);
+    }
+    let mut plan = rollback(&Ground { observation: &observation, ..*ground }, target)?;
+    let step = Step::Restore { slots: dropped.keys().cloned().collect(), release: target };
+    let effects = effects(&step, ground.render);
+    plan.steps.insert(0, Planned { step, effects });
+    Ok(plan)
 }
 
 /// Plans the way back to a state that is not kept but that the warehouse can read from its own

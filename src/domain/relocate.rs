@@ -70,7 +70,10 @@ fn moved(
 
 fn rename(step: &mut Step, now: &dyn Fn(&SlotName) -> SlotName) {
     match step {
-        Step::Drop { slots, .. } | Step::Found { slots, .. } | Step::Unstage { slots, .. } => {
+        Step::Drop { slots, .. }
+        | Step::Found { slots, .. }
+        | Step::Restore { slots, .. }
+        | Step::Unstage { slots, .. } => {
             for slot in slots {
                 *slot = now(slot);
             }

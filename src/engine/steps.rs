@@ -75,6 +75,7 @@ impl Engine<'_> {
             Step::Drop { .. }
             | Step::Found { .. }
             | Step::Recall { .. }
+            | Step::Restore { .. }
             | Step::Relink { .. }
             | Step::Stage { .. }
             | Step::Unstage { .. }

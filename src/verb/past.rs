@@ -1,5 +1,6 @@
 //! Going back to a state that is not kept, where the warehouse can read its own past: a mark, or a
-//! moment at which what is live now was live already.
+//! moment at which what is live now was live already; or a release whose archive was dropped and
+//! that it keeps for a while all the same.
 //!
 //! Time Travel follows the container, not its name: the very container that held the state must be
 //! found, under whatever name, by its identity.
@@ -11,8 +12,10 @@ use chrono::{DateTime, Utc};
 use super::View;
 use super::deploy::untouched;
 use super::site::Site;
-use crate::domain::name::{Identity, ReleaseId, SlotName};
+use crate::domain::history::Release;
+use crate::domain::name::{Identity, ReleaseId, Role, SlotName};
 use crate::domain::plan::{Past, Plan};
+use crate::domain::planner::{Ground, Holding};
 use crate::domain::target::Wish;
 use crate::failure::{Failure, Outcome};
 use crate::report::moment;
@@ -23,6 +26,75 @@ pub struct Asked {
     pub at: DateTime<Utc>,
     /// In which containers it is.
     pub past: BTreeMap<SlotName, Past>,
+}
+
+/// Why going back takes everything away that was written since, and how to say so.
+pub struct Since {
+    /// Since when.
+    pub at: DateTime<Utc>,
+    /// What `--to` must say to mean the same again.
+    pub to: String,
+    /// What came back, in words.
+    pub note: String,
+}
+
+impl Asked {
+    /// What leaves production with it.
+    #[must_use]
+    pub fn since(&self, plan: &Plan) -> Since {
+        Since {
+            at: self.at,
+            to: self.at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+            note: format!("{} is production as it was at {}", plan.release, moment(self.at)),
+        }
+    }
+}
+
+/// The slots of a release that is not kept, where all of them were dropped and the warehouse can
+/// still bring them back. Refused where it could until lately.
+pub async fn dropped(
+    site: &Site,
+    view: &View,
+    target: ReleaseId,
+) -> Outcome<Option<(BTreeMap<SlotName, Identity>, Since)>> {
+    let archive = |ground: &Ground<'_>| {
+        let had = ground.history.release(target).map(Release::slots).unwrap_or_default();
+        let is_gone = ground.holding(target) == Holding::Gone;
+        let own = ground.live.iter().filter(|live| had.is_empty() || had.contains(live));
+        let names = own.map(|live| ground.naming.slot(live, Role::Archive(target)));
+        Ok(if is_gone { names.collect() } else { Vec::new() })
+    };
+    let slots: Vec<SlotName> = view.plan(site, archive)?;
+    if slots.is_empty() || !site.warehouse.has_past() {
+        return Ok(None);
+    }
+    let (found, now) = tokio::join!(site.warehouse.dropped(&slots), site.warehouse.moment());
+    let (found, now) = (found?, now?);
+    let Some(now) = now else { return Ok(None) };
+    if let Some(gone) = slots.iter().find(|slot| !found.contains_key(slot)) {
+        let failure = Failure::usage(format!(
+            "{target} is not kept: there is no {gone}, and if there was one, it was dropped so long \
+             ago that it cannot be brought back any more"
+        ));
+        return Err(untouched(failure.next(site.command("releases", "")), view, site));
+    }
+    if let Some((slot, one)) = found.iter().find(|(_, one)| one.until < now.at) {
+        let failure = Failure::usage(format!(
+            "{target} is not kept: its archive {slot} was dropped at {} and could be brought back \
+             until {}",
+            moment(one.at),
+            moment(one.until)
+        ));
+        return Err(untouched(failure.next(site.command("releases", "")), view, site));
+    }
+    let at = found.values().map(|one| one.at).max().unwrap_or(now.at);
+    let since = Since {
+        at: view.history.displaced_at(target).unwrap_or(at),
+        to: target.to_string(),
+        note: format!("the archive of {target} was dropped at {} and is back", moment(at)),
+    };
+    let containers = found.into_iter().map(|(slot, one)| (slot, one.identity)).collect();
+    Ok(Some((containers, since)))
 }
 
 /// What a wish asks of the past; `None` where a kept release answers it.
@@ -105,15 +177,14 @@ async fn reachable(
 
 /// The refusal of a way back on which everything written since would leave production unseen.
 #[must_use]
-pub fn refused(site: &Site, view: &View, plan: &Plan, since: DateTime<Utc>) -> Failure {
+pub fn refused(site: &Site, view: &View, plan: &Plan, since: &Since) -> Failure {
     let kept = plan.displaces.map_or(String::new(), |old| format!(" (it stays in {old})"));
-    let to = since.format("%Y-%m-%dT%H:%M:%S%.3fZ");
     let failure = Failure::stopped(format!(
         "everything that was written since {} leaves production{kept}, snapshot versions and loaded \
          rows among it",
-        moment(since)
+        moment(since.at)
     ));
-    let accept = format!("--to {to} --reason TEXT --allow-loss");
+    let accept = format!("--to {} --reason TEXT --allow-loss", since.to);
     untouched(
         failure.next(format!("accept that with: {}", site.command("rollback", &accept))),
         view,

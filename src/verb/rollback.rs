@@ -3,8 +3,6 @@
 
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
-
 use super::deploy::untouched;
 use super::site::Site;
 use super::{View, look, look_after, past, recover};
@@ -29,8 +27,8 @@ struct Prepared {
     plan: Plan,
     loss: Loss,
     baseline: Option<Baseline>,
-    /// For a state that is read from the past: everything written since then leaves production.
-    since: Option<DateTime<Utc>>,
+    /// For what cannot be compared before it is back: everything written since leaves production.
+    since: Option<past::Since>,
 }
 
 /// Runs the verb.
@@ -101,17 +99,24 @@ async fn prepare(site: &Site, view: View, wish: &Wish) -> Outcome<Prepared> {
         ));
     }
     let asked = past::asked(site, &view, wish, standing.release).await?;
-    let plan = if let Some(asked) = &asked {
-        view.plan(site, |ground| planner::recall(ground, None, &asked.past))?
+    let (plan, since) = if let Some(asked) = &asked {
+        let plan = view.plan(site, |ground| planner::recall(ground, None, &asked.past))?;
+        let since = asked.since(&plan);
+        (plan, Some(since))
     } else {
         let target = resolve(wish, &view.history, live).map_err(|no_target| {
             let failure = Failure::usage(no_target.to_string());
             untouched(failure.next(format!("targets: {}", targets(&view, live))), &view, site)
         })?;
-        view.plan(site, |ground| planner::rollback(ground, target))?
+        match past::dropped(site, &view, target).await? {
+            Some((slots, since)) => {
+                (view.plan(site, |ground| planner::restore(ground, target, &slots))?, Some(since))
+            }
+            None => (view.plan(site, |ground| planner::rollback(ground, target))?, None),
+        }
     };
     let (mut baseline, mut loss) = (None, Loss::default());
-    if asked.is_some() {
+    if since.is_some() {
         baseline = Some(site.warehouse.baseline().await?);
     } else if !standing.damaged {
         let look = async {
@@ -123,7 +128,7 @@ async fn prepare(site: &Site, view: View, wish: &Wish) -> Outcome<Prepared> {
         let (before, leaving) = tokio::join!(look, lost(site, &view, &plan));
         (baseline, loss) = (before?, leaving?);
     }
-    Ok(Prepared { view, plan, loss, baseline, since: asked.map(|asked| asked.at) })
+    Ok(Prepared { view, plan, loss, baseline, since })
 }
 
 /// The releases whose content is kept, newest first.
@@ -158,7 +163,7 @@ fn refuse_loss(site: &Site, prepared: &Prepared) -> Outcome<()> {
     if site.config.allow_loss {
         return Ok(());
     }
-    if let Some(since) = prepared.since {
+    if let Some(since) = &prepared.since {
         return Err(past::refused(site, &prepared.view, &prepared.plan, since));
     }
     if !prepared.loss.is_irreplaceable() {
@@ -219,7 +224,7 @@ fn answer(
         .map(|old| site.command("rollback", &format!("--to {old} --reason TEXT")));
     let mut notes = Vec::new();
     if let Some(since) = prepared_since {
-        notes.push(format!("{} is production as it was at {}", plan.release, moment(since)));
+        notes.push(since.note);
     }
     if word == Word::Planned && view.history.open.is_some() {
         notes.push("an interrupted run is recovered first; what it left may move".to_owned());

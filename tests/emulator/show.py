@@ -66,6 +66,8 @@ def run(engine: Engine, session: Session, r: Reader) -> Result:
     names = COLUMNS.get(what, DEFAULT)
     if terse:
         names = TERSE
+    if history:
+        names += " dropped_on"  # D (SHOW DATABASES): "an additional dropped_on column"
     return table(names, rows)
 
 

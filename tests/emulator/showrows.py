@@ -135,11 +135,14 @@ def _databases(engine: Engine, session: Session, history: bool) -> list[dict]:
         for _, d in sorted(engine.catalog.databases.items())
         if engine.grants.allows(session.role, "USAGE", d)
     ]
-    return rows + (
-        [_container_row(engine, session, d) | {"dropped_on": w, "name": n} for w, n, d in engine.catalog.dropped]
-        if history
-        else []
-    )
+    return rows + (_dropped(engine, session, engine.catalog.dropped) if history else [])
+
+
+def _dropped(engine: Engine, session: Session, dropped: list) -> list[dict]:
+    """D (SHOW DATABASES): "dropped databases that have not yet been purged", a row for each version."""
+    rows = [_container_row(engine, session, one) | {"dropped_on": when, "name": name} for when, name, one in dropped]
+    now = engine.clock.now()
+    return [row for row in rows if (now - row["dropped_on"]).total_seconds() <= int(row["retention_time"]) * 86400]
 
 
 def _schema_rows(engine: Engine, session: Session, scope: Any, history: bool) -> list[dict]:
@@ -162,7 +165,7 @@ def _schema_rows(engine: Engine, session: Session, scope: Any, history: bool) ->
             }
         )
         if history:
-            rows += [_container_row(engine, session, s) | {"dropped_on": w, "name": n} for w, n, s in database.dropped]
+            rows += _dropped(engine, session, database.dropped)
     return sorted(rows, key=lambda row: (row["database_name"], row["name"]))
 
 

@@ -72,6 +72,39 @@ fn a_time_at_which_a_kept_release_was_live_needs_no_time_travel() {
 }
 
 #[test]
+fn a_release_whose_archive_was_pruned_comes_back_while_the_warehouse_keeps_it() {
+    for isolation in BOTH {
+        let Some(shop) = Shop::new("pruned", isolation) else { return };
+        shop.dbt_alone();
+        shop.deploy(2);
+        let before = shop.content("SHOP");
+        shop.deploy(3);
+        shop.deploy(4);
+        shop.run(&["prune", "r1", "r2"]).expect(0);
+        let back = ["rollback", "--to", "r1", "--reason", "only r1 was good"];
+        let told = shop.run(&back).expect(3).err;
+        assert!(told.contains("--to r1 --reason TEXT --allow-loss"), "{told}");
+        assert_eq!(shop.seen(), 4);
+        let mut allowed = back.to_vec();
+        allowed.push("--allow-loss");
+        let said = shop.run(&allowed).expect(0).out;
+        assert!(said.contains("the archive of r1 was dropped at"), "{said}");
+        assert_eq!((shop.seen(), shop.live().as_str()), (2, Some("r1")), "{isolation}");
+        assert_eq!(shop.content("SHOP"), before);
+        let status = shop.json(&["status"], 0);
+        assert!(status["doubt"].is_null() && status["unfinished"].is_null(), "{status}");
+        shop.run(&["rollback", "--to", "r3", "--reason", "forward"]).expect(0);
+        assert_eq!(shop.seen(), 4);
+        // The account keeps what was dropped for a day.
+        shop.account.forward(2 * A_DAY);
+        let back = ["rollback", "--to", "r2", "--reason", "x", "--allow-loss"];
+        let told = shop.run(&back).expect(2).err;
+        assert!(told.contains("so long ago that it cannot be brought back"), "{told}");
+        assert_eq!(shop.seen(), 4);
+    }
+}
+
+#[test]
 fn beyond_the_retention_a_mark_says_so_and_until_when_it_would_have_worked() {
     for isolation in BOTH {
         let Some(shop) = Shop::new("retention", isolation) else { return };

@@ -57,6 +57,7 @@ pub(super) fn effects(step: &Step, allow_wal: bool) -> Vec<Effect> {
         // One file moves as a whole, keeps its name and runs nothing by itself; it keeps no past.
         Step::Found { .. }
         | Step::Recall { .. }
+        | Step::Restore { .. }
         | Step::Relink { .. }
         | Step::Stage { .. }
         | Step::Unstage { .. }

@@ -87,6 +87,7 @@ pub(super) fn effects(step: &Step, around: &Around<'_>) -> Vec<Effect> {
         // Renaming needs no copy that is swapped in, nothing runs by itself, and there is no past.
         Step::Drop { role: Role::Live, .. }
         | Step::Recall { .. }
+        | Step::Restore { .. }
         | Step::Relink { side: Side::Live, .. }
         | Step::Stage { .. }
         | Step::Unstage { .. }

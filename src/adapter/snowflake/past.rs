@@ -6,15 +6,20 @@
 //!
 //! May import `domain`, `ports` and its siblings.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::contents;
+use super::grants::Container;
 use super::look::cell;
 use super::perform::named;
+use super::session::literal;
+use super::unit;
 use super::warehouse::Snowflake;
-use crate::domain::name::SlotName;
+use crate::domain::name::{Identity, SlotName};
 use crate::failure::Failure;
-use crate::ports::{Answer, Moment, Reach};
+use crate::ports::{Answer, Dropped, Moment, Reach};
 
 /// The server's time, and the id of a query right before it.
 pub(super) async fn moment(warehouse: &Snowflake) -> Answer<Moment> {
@@ -29,6 +34,44 @@ pub(super) async fn moment(warehouse: &Snowflake) -> Answer<Moment> {
 
 fn time(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
+}
+
+/// Which of these containers were dropped and are kept for the days of their retention. What has the
+/// name now stands in its own way (`/user-guide/data-time-travel`: UNDROP brings back the last one
+/// that was dropped, and fails if there is one of that name).
+pub(super) async fn dropped(
+    warehouse: &Snowflake,
+    slots: &[SlotName],
+) -> Answer<BTreeMap<SlotName, Dropped>> {
+    let tag = warehouse.tag();
+    let mut found = BTreeMap::new();
+    for slot in slots {
+        let container = named(slot)?;
+        let name = unit::own_name(&container);
+        let beginning = literal(name);
+        let show = match &container {
+            Container::Database(_) => format!("SHOW DATABASES HISTORY STARTS WITH {beginning}"),
+            Container::Schema(path) => format!(
+                "SHOW SCHEMAS HISTORY IN DATABASE {} STARTS WITH {beginning}",
+                path.database.quoted()
+            ),
+        };
+        let rows = warehouse.sessions.read(&tag, &show).await?;
+        let last = rows
+            .rows
+            .iter()
+            .filter(|row| cell(&rows, row, "NAME") == Some(name))
+            .filter_map(|row| {
+                let at = time(cell(&rows, row, "DROPPED_ON")?)?;
+                let identity = Identity(cell(&rows, row, "CREATED_ON")?.to_owned());
+                let days = cell(&rows, row, "RETENTION_TIME").and_then(|days| days.parse().ok());
+                Some(Dropped { identity, at, until: at + TimeDelta::days(days.unwrap_or(1)) })
+            });
+        if let Some(last) = last.max_by_key(|one| one.at) {
+            found.insert(slot.clone(), last);
+        }
+    }
+    Ok(found)
 }
 
 /// How far back a container can be read.

@@ -63,6 +63,10 @@ impl Renderer<'_> {
                 .zip(past)
                 .flat_map(|(pair, past)| self.recalled(pair, past, *release, *attempt))
                 .collect(),
+            Step::Restore { slots, .. } => {
+                let text = |slot| format!("UNDROP {} {}", self.unit.word(), Self::name(slot));
+                slots.iter().map(|slot| Self::sql(slot, text(slot))).collect()
+            }
             Step::Relink { pairs, side: Side::Build } => self.relinked(pairs, false),
             Step::Relink { pairs, side: Side::Live } => relinked_live(pairs),
             Step::Verify { pairs } => {

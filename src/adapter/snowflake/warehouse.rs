@@ -33,7 +33,8 @@ use crate::domain::project::{Manifest, Node, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Outcome};
 use crate::ports::{
-    Answer, HaltReceiver, Moment, Observer, Probed, Reach, Redirect, Rows, Under, Warehouse,
+    Answer, Dropped, HaltReceiver, Moment, Observer, Probed, Reach, Redirect, Rows, Under,
+    Warehouse,
 };
 
 /// What an environment is made from.
@@ -357,6 +358,10 @@ impl Warehouse for Snowflake {
 
     async fn reach(&self, slot: &SlotName) -> Answer<Option<Reach>> {
         past::reach(self, slot).await.map(Some)
+    }
+
+    async fn dropped(&self, slots: &[SlotName]) -> Answer<BTreeMap<SlotName, Dropped>> {
+        past::dropped(self, slots).await
     }
 
     async fn examine(&self, production: Option<&Manifest>) -> Vec<(String, Outcome<String>)> {
