@@ -10,6 +10,7 @@ use super::read::Original;
 use crate::failure::Failure;
 
 /// What is said when.
+#[derive(Default)]
 pub struct Plan {
     /// Types, functions, sequences and tables that rows need.
     pub before_rows: Vec<String>,

@@ -45,6 +45,8 @@ pub struct Table {
     pub build: String,
     /// What it takes on disk, without indexes.
     pub bytes: u64,
+    /// Its pages, those of long values aside.
+    pub pages: u64,
     /// The statement that copies its rows; `None` where there are none.
     pub insert: Option<String>,
 }
@@ -168,7 +170,7 @@ async fn tables(
             continue;
         }
         let (columns, values): (String, String) = (row.get("columns"), row.get("values"));
-        let bytes: i64 = row.get("bytes");
+        let (bytes, pages): (i64, i64) = (row.get("bytes"), row.get("pages"));
         let empty: bool = row.get("empty");
         let insert = (!without && !empty).then(|| {
             format!(
@@ -179,7 +181,8 @@ async fn tables(
             )
         });
         let bytes = if insert.is_some() { u64::try_from(bytes).unwrap_or_default() } else { 0 };
-        found.push(Table { oid, build, bytes, insert });
+        let pages = u64::try_from(pages).unwrap_or_default();
+        found.push(Table { oid, build, bytes, pages, insert });
     }
     Ok((found, bare))
 }
