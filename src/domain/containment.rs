@@ -242,6 +242,7 @@ mod tests {
             build: manifest(build),
             fingerprint: "f".into(),
             dbt_version: "1.11.0".into(),
+            rebuilt: BTreeMap::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A dbt project as Switchback needs to see it: what it writes, and what makes it the same code
 //! as another checkout's. Filled by the dbt adapter from `manifest.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +79,9 @@ pub struct Survey {
     pub fingerprint: Fingerprint,
     /// dbt's version, as it reports it.
     pub dbt_version: String,
+    /// Tables that this run makes anew before anybody reads them, by id: their rows need no copying.
+    /// With the ids of the nodes that refer to each.
+    pub rebuilt: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// One relation that dbt writes, remembered with the release it belongs to.

@@ -221,6 +221,14 @@ impl<'a> PgWorld<'a> {
         Some(PgWorld::bare(shared()?, python()?))
     }
 
+    /// Puts a shell script in front of dbt; `$DBT` is dbt.
+    pub fn wrap_dbt(&mut self, script: &str) {
+        let wrapper = self.folder.path().join("wrapped/dbt");
+        write(&wrapper, &format!("#!/bin/sh\nDBT='{}'\n{script}\n", self.dbt.display()));
+        std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o755)).unwrap();
+        self.dbt = wrapper;
+    }
+
     fn bare(server: &'a Server, dbt: PathBuf) -> Self {
         static WORLDS: AtomicU32 = AtomicU32::new(0);
         let database = format!("w{}", WORLDS.fetch_add(1, Ordering::Relaxed));

@@ -96,6 +96,28 @@ fn real_dbt_deploys_to_postgres_again_and_again_and_goes_back() {
 }
 
 #[test]
+fn tables_that_dbt_makes_anew_come_without_rows_and_never_go_live_so() {
+    let Some(mut world) = PgWorld::with_real_dbt() else { return };
+    project(&world, 1);
+    world.dbt_alone(&["build"]);
+    let before = world.content();
+    // dbt ends well, and did not make what it was to make.
+    world.wrap_dbt("case \" $* \" in *' build '*) exec \"$DBT\" \"$@\" --exclude orders;; esac\nexec \"$DBT\" \"$@\"");
+    project(&world, 2);
+    let run = world.run(&["deploy"]).expect(3);
+    assert!(run.err.contains("it did not:\n  shop__build_r1_marts.orders"), "{}", run.err);
+    assert_eq!(world.content(), before);
+    // What is incremental has its rows, and the build is there for a look.
+    let rows = |relation: &str| world.sql(&format!("select count(*) from {relation}"));
+    assert_eq!(rows("shop__build_r1_marts.orders"), "0");
+    assert_eq!(rows("shop__build_r1.events"), "3");
+    // A selection is not judged: every row is copied.
+    world.run(&["deploy", "--dbt-command", "build --select '*'"]).expect(0);
+    assert_eq!(rows("shop_marts.orders"), "3");
+    assert_eq!(versions(&world), "2|1|2|1|6");
+}
+
+#[test]
 fn plain_dbt_in_production_is_adopted_and_stays_what_it_is() {
     let Some(world) = PgWorld::with_real_dbt() else { return };
     project(&world, 1);

@@ -33,6 +33,9 @@ pub struct Raw<'a> {
     /// Macros, dbt's own included.
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub macros: BTreeMap<Text<'a>, RawMacro<'a>>,
+    /// Selections that the project names, one of which may be the default.
+    #[serde(borrow, default)]
+    selectors: Option<&'a RawValue>,
 }
 
 /// The manifest's header.
@@ -100,6 +103,17 @@ pub struct RawNode<'a> {
     /// Functions.
     #[serde(borrow, default)]
     pub returns: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    depends_on: DependsOn<'a>,
+}
+
+/// What a node or a macro refers to.
+#[derive(Debug, Default, Deserialize)]
+struct DependsOn<'a> {
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    nodes: Vec<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    macros: Vec<Text<'a>>,
 }
 
 /// What tells a node's content.
@@ -134,6 +148,10 @@ struct Config<'a> {
     /// Privilege → grantees.
     #[serde(borrow, default)]
     grants: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "pre-hook")]
+    pre_hook: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "post-hook")]
+    post_hook: Option<&'a RawValue>,
 }
 
 /// A macro.
@@ -148,6 +166,27 @@ pub struct RawMacro<'a> {
     /// Its text.
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub macro_sql: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    depends_on: DependsOn<'a>,
+}
+
+impl RawMacro<'_> {
+    /// Its name without its package.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its package.
+    #[must_use]
+    pub fn package(&self) -> &str {
+        &self.package_name
+    }
+
+    /// The macros that it calls, by id.
+    pub fn macros(&self) -> impl Iterator<Item = &str> {
+        self.depends_on.macros.iter().map(|id| &**id)
+    }
 }
 
 /// How to read a manifest beyond what stands in it.
@@ -196,6 +235,18 @@ impl Raw<'_> {
         manifest
     }
 
+    /// Whether the project names selections.
+    #[must_use]
+    pub fn has_selectors(&self) -> bool {
+        self.selectors.is_some_and(|raw| raw.get().contains('"'))
+    }
+
+    /// A macro.
+    #[must_use]
+    pub fn macro_by_id<'b>(&'b self, id: &'b str) -> Option<&'b RawMacro<'b>> {
+        self.macros.get(&Text(id.into()))
+    }
+
     /// A node's file, relative to the project; results name nodes that write nothing too.
     #[must_use]
     pub fn file_of(&self, unique_id: &str, reading: &Reading) -> Option<String> {
@@ -230,6 +281,48 @@ impl Raw<'_> {
 }
 
 impl RawNode<'_> {
+    /// What its relation is called.
+    #[must_use]
+    pub fn relation_identifier(&self) -> &str {
+        self.alias.as_ref().unwrap_or(&self.name)
+    }
+
+    /// What a source is called where it lies.
+    #[must_use]
+    pub fn source_identifier(&self) -> &str {
+        self.identifier.as_ref().unwrap_or(&self.name)
+    }
+
+    /// Whether it is a model that dbt makes as a table, with nothing that runs right before.
+    #[must_use]
+    pub fn is_plain_table(&self) -> bool {
+        let reads_itself = |code: &str| {
+            code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == "this")
+        };
+        *self.resource_type == *"model"
+            && self.config.enabled != Some(false)
+            && self.materialized() == "table"
+            && self.config.pre_hook.is_none_or(|hooks| !hooks.get().contains('"'))
+            && self.raw_code.as_deref().is_some_and(|code| !reads_itself(code))
+    }
+
+    /// Its code and its hooks.
+    pub fn own_texts(&self) -> impl Iterator<Item = &str> {
+        let hooks = [self.config.pre_hook, self.config.post_hook];
+        let code = self.raw_code.as_deref();
+        code.into_iter().chain(hooks.into_iter().flatten().map(RawValue::get))
+    }
+
+    /// The nodes that it refers to, by id.
+    pub fn parents(&self) -> impl Iterator<Item = &str> {
+        self.depends_on.nodes.iter().map(|id| &**id)
+    }
+
+    /// The macros that it calls, by id.
+    pub fn macros(&self) -> impl Iterator<Item = &str> {
+        self.depends_on.macros.iter().map(|id| &**id)
+    }
+
     fn source(&self) -> RelationName {
         RelationName {
             database: self.database.to_string(),

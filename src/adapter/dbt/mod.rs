@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod mapped;
 mod overlay;
 pub mod project_file;
+mod rebuilt;
 pub mod requirement;
 pub mod results;
 pub mod runner;

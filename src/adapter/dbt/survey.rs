@@ -2,12 +2,14 @@
 //!
 //! May import `domain`, `failure`, `ports` and its siblings.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::commands::{shown, subcommand};
 use super::fingerprint::{Roots, fingerprint};
 use super::manifest::{Raw, Reading};
 use super::mapped::Mapped;
+use super::rebuilt;
 use super::runner::{self, Ended, condense, meaning};
 use super::tail::Tail;
 use super::workspace::Side;
@@ -102,13 +104,20 @@ impl DbtProject {
         let roots = Roots { project: &self.located.project_dir, packages: &packages };
         let fingerprint = fingerprint(&raw, roots, &self.commands)?;
         let production = raw.summarize(&reading);
+        let narrowed = rebuilt::NARROWING.iter().any(|name| {
+            ["DBT_", "DBT_ENGINE_"]
+                .iter()
+                .any(|prefix| (self.env)(&format!("{prefix}{name}")).is_some())
+        });
+        let rebuilt =
+            if narrowed { BTreeMap::new() } else { rebuilt::rebuilt(&raw, &self.commands) };
         let reported = raw.metadata.dbt_version.as_deref();
         let dbt_version = reported.unwrap_or(version).to_owned();
         drop(raw);
         drop(mapped); // Or both files would be in memory at once.
         let mapped = open(Side::Build)?;
         let build = mapped.parse::<Raw<'_>>()?.summarize(&reading);
-        Ok(Survey { production, build, fingerprint, dbt_version })
+        Ok(Survey { production, build, fingerprint, dbt_version, rebuilt })
     }
 }
 

@@ -1,9 +1,8 @@
 //! The cutover: renames in one transaction, with everybody kept out of what is renamed.
 //!
 //! Without the locks a statement that names several relations can see a mixture: each name is looked
-//! up on its own. The lease is tested in the same transaction. Locks are asked for with a time-out
-//! shorter than the server takes to look for deadlocks, given back where they cannot all be had at
-//! once, and asked for again: who reads goes first.
+//! up on its own. The lease is tested in the same transaction. Locks (`exclusive`) are given back where
+//! they cannot all be had at once, and asked for again: who reads goes first.
 //!
 //! Invariants: nothing outside live is locked but what is made anew; a cutover is never tried twice
 //! once its commit was sent. May import `domain`, `failpoint`, `failure`, `ports` and this adapter's
@@ -13,29 +12,20 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::Transaction;
 
-use super::contents::{self, Listed};
+use super::contents;
+use super::exclusive::{self, Bound, Pace};
 use super::guard::{Guard, mark, same};
 use super::outside::{self, Outside};
 use super::warehouse::Postgres;
 use super::{lease, sql, words};
-use crate::adapter::sql::identifier;
 use crate::domain::plan::Effect;
 use crate::failpoint::{self, Action};
 use crate::failure::{Failure, Kind};
 use crate::ports::{Answer, PortError, Under};
 
-/// How long one attempt waits for a reader. Deadlocks are looked for after a second.
-const ATTEMPT: Duration = Duration::from_millis(200);
 /// How long readers are waited for altogether.
 const PATIENCE: Duration = Duration::from_secs(60);
 const DOING: &str = "swapping";
-
-/// A relation outside live that is locked because it is made anew.
-struct Bound {
-    name: String,
-    kind: String,
-    owner: String,
-}
 
 impl Postgres {
     /// Carries a swap out, or a swap back; answers what is worth a word.
@@ -67,13 +57,17 @@ impl Postgres {
         under: &Under,
     ) -> Answer<Outside> {
         let no = |error| words::refused(DOING, &error);
-        let timeout = format!("SET LOCAL lock_timeout TO '{}ms'", ATTEMPT.as_millis());
-        tx.batch_execute(&timeout).await.map_err(no)?;
+        let guarded = |effect: &Effect| match effect {
+            Effect::Guard { slot } => Some(slot.0.clone()),
+            _ => None,
+        };
+        let lives: Vec<String> = effects.iter().filter_map(guarded).collect();
+        let mut pace = Pace::new(exclusive::deadlocks_after(tx.client()).await.map_err(no)?);
+        let mut cutover = Cutover { tx, lives, expected, effects, under, bound: None };
         let began = Instant::now();
-        let mut pause = Duration::from_millis(20);
         loop {
             tx.batch_execute("SAVEPOINT cutover").await.map_err(no)?;
-            match self.attempt(tx, expected, effects, under).await {
+            match self.attempt(&mut cutover, &mut pace).await {
                 Err(PortError::Refused(failure)) if failure.kind == Kind::Locked => {
                     let back = "ROLLBACK TO SAVEPOINT cutover; RELEASE SAVEPOINT cutover";
                     tx.batch_execute(back).await.map_err(no)?;
@@ -82,30 +76,21 @@ impl Postgres {
                         return Err(self.held_up(tx.client(), &all, "read").await);
                     }
                 }
-                other => return other,
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(cutover.bound.unwrap_or_default()),
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+            tokio::time::sleep(pace.pause(exclusive::chance())).await;
         }
     }
 
-    async fn attempt(
-        &self,
-        tx: &Transaction<'_>,
-        expected: Option<&str>,
-        effects: &[Effect],
-        under: &Under,
-    ) -> Answer<Outside> {
+    async fn attempt(&self, cutover: &mut Cutover<'_>, pace: &mut Pace) -> Answer<()> {
         let no = |error| words::refused(DOING, &error);
-        let guarded = |effect: &Effect| match effect {
-            Effect::Guard { slot } => Some(slot.0.clone()),
-            _ => None,
-        };
-        let lives: Vec<String> = effects.iter().filter_map(guarded).collect();
+        let (tx, lives) = (cutover.tx, &cutover.lives);
         // Takes its time, so readers are not kept out meanwhile.
-        let mut bound = outside::capture(tx.client(), &lives).await?;
-        keep_everybody_out(tx, &lives).await?;
-        if let Some(expected) = expected
+        let bound = up_to_date(tx, lives, cutover.bound.take()).await?;
+        let bound = cutover.bound.insert(bound);
+        keep_everybody_out(tx, lives, pace).await?;
+        if let Some(expected) = cutover.expected
             && mark(tx, &self.lives()).await.map_err(no)? != expected
         {
             return Err(PortError::Refused(
@@ -113,32 +98,53 @@ impl Postgres {
                     .next("run the same command again"),
             ));
         }
-        if !outside::still(tx.client(), &bound).await? {
-            bound = outside::capture(tx.client(), &lives).await?;
-        }
-        meet(under, "locked")?;
-        let held = schemas(tx, &lives).await.map_err(no)?;
-        for effect in effects {
+        *bound = up_to_date(tx, lives, Some(std::mem::take(bound))).await?;
+        meet(cutover.under, "locked")?;
+        let held = schemas(tx, lives).await.map_err(no)?;
+        for effect in cutover.effects {
             if let Effect::Sql { text, .. } = effect {
                 tx.batch_execute(text).await.map_err(no)?;
             }
         }
         let renamed = moved(tx, held).await.map_err(no)?;
-        outside::recreate(tx, &bound, &renamed).await?;
-        meet(under, "renamed")?;
-        Ok(bound)
+        outside::recreate(tx, bound, &renamed).await?;
+        meet(cutover.under, "renamed")
+    }
+}
+
+/// A cutover in its transaction.
+struct Cutover<'a> {
+    tx: &'a Transaction<'a>,
+    lives: Vec<String>,
+    /// What the catalogs must still say of live.
+    expected: Option<&'a str>,
+    effects: &'a [Effect],
+    under: &'a Under,
+    /// What outside is bound to live, once it was captured.
+    bound: Option<Outside>,
+}
+
+/// What outside is bound to live now.
+async fn up_to_date(
+    tx: &Transaction<'_>,
+    lives: &[String],
+    captured: Option<Outside>,
+) -> Answer<Outside> {
+    match captured {
+        Some(captured) if outside::still(tx.client(), &captured).await? => Ok(captured),
+        _ => outside::capture(tx.client(), lives).await,
     }
 }
 
 /// Locks every relation of live, and what outside is made anew, against everybody.
-async fn keep_everybody_out(tx: &Transaction<'_>, lives: &[String]) -> Answer<()> {
+async fn keep_everybody_out(tx: &Transaction<'_>, lives: &[String], pace: &mut Pace) -> Answer<()> {
     let no = |error| words::refused(DOING, &error);
     if lives.is_empty() {
         return Ok(());
     }
     let around = bound(tx, lives).await.map_err(no)?;
     let listed = contents::relations(tx, lives, true).await.map_err(no)?;
-    tx.batch_execute(&exclusive_locks(&around, &listed)).await.map_err(no)?;
+    exclusive::take(tx.client(), exclusive::wanted(&around, &listed), pace).await.map_err(no)?;
     let again = contents::relations(tx, lives, true).await.map_err(no)?;
     if same(&listed, &again) && bound(tx, lives).await.map_err(no)?.len() == around.len() {
         return Ok(());
@@ -190,49 +196,4 @@ async fn bound(
         owner: row.get(3),
     };
     Ok(rows.iter().map(bound).collect())
-}
-
-/// What is bound to live comes first: who reads it has a lock on it before one on live.
-fn exclusive_locks(bound: &[Bound], listed: &[Listed]) -> String {
-    let outside = bound.iter().map(|one| (one.name.clone(), one.kind.as_str(), one.owner.as_str()));
-    let inside = listed
-        .iter()
-        .map(|one| (sql::name(&one.schema, &one.name), one.kind.as_str(), one.owner.as_str()));
-    let (mut tables, mut statements) = (Vec::new(), Vec::new());
-    for (name, kind, owner) in outside.chain(inside) {
-        if matches!(kind, "r" | "p") {
-            tables.push(format!("ONLY {name}"));
-        } else {
-            // Changes nothing, and locks the view alone: LOCK TABLE would lock what it reads too.
-            statements.push(format!("ALTER TABLE {name} OWNER TO {}", identifier(owner)));
-        }
-    }
-    if !tables.is_empty() {
-        statements.push(format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", tables.join(", ")));
-    }
-    statements.join(";\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn views_are_locked_alone_and_tables_without_their_children() {
-        let listed = |name: &str, kind: &str| Listed {
-            schema: "s".into(),
-            name: name.into(),
-            kind: kind.into(),
-            oid: 1,
-            owner: "ada".into(),
-            countable: false,
-        };
-        let bound = Bound { name: "\"o\".\"v\"".into(), kind: "v".into(), owner: "bob".into() };
-        assert_eq!(
-            exclusive_locks(&[bound], &[listed("a", "r"), listed("m", "m"), listed("b", "p")]),
-            "ALTER TABLE \"o\".\"v\" OWNER TO \"bob\";\n\
-             ALTER TABLE \"s\".\"m\" OWNER TO \"ada\";\n\
-             LOCK TABLE ONLY \"s\".\"a\", ONLY \"s\".\"b\" IN ACCESS EXCLUSIVE MODE"
-        );
-    }
 }

@@ -21,6 +21,7 @@ mod contents;
 mod cutover;
 pub mod definitions;
 mod drift;
+mod exclusive;
 mod guard;
 mod lease;
 mod ledger;

@@ -51,6 +51,9 @@ impl Postgres {
         if under.step == "clone" {
             self.claim_slots(under.fence).await?;
         }
+        if under.step == "seal" {
+            self.refuse_bare_tables(effects).await?;
+        }
         let mut notes = Vec::new();
         for group in effects.chunk_by(|one, other| kin(one) == kin(other) && kin(one) != Kin::Alone)
         {
@@ -59,7 +62,11 @@ impl Postgres {
                 Kin::Access => notes.extend(self.carry_access(group, under.fence).await?),
                 Kin::Guards => self.keep_writers_out(under.fence).await?,
                 Kin::Texts => self.run_texts(group, under.fence).await?,
-                Kin::References => notes.extend(self.refuse_references(group).await?),
+                Kin::References => {
+                    // Before the gates, to which an empty table is just one that was emptied.
+                    self.refuse_bare_tables(group).await?;
+                    notes.extend(self.refuse_references(group).await?);
+                }
                 Kin::Alone => self.perform_one(&group[0], under.fence).await?,
             }
         }
@@ -87,10 +94,11 @@ impl Postgres {
             })
             .collect();
         let connector = self.connector();
+        let rebuilt = self.rebuilt.borrow().clone();
         let copying = Copying {
             connect: &|| connector.opening(),
             pairs: &pairs,
-            without_rows: &BTreeSet::new(),
+            without_rows: &rebuilt,
             marker: stamp::MARKER,
             jobs: self.settings.threads.max(2),
         };
@@ -126,6 +134,35 @@ impl Postgres {
             Ok(()) => Ok(()),
             Err(error) => Err(self.sessions.settled(&doing, error, pid, &since).await),
         }
+    }
+
+    /// Refuses a build in which a table came without rows and was not made anew after all.
+    async fn refuse_bare_tables(&self, effects: &[Effect]) -> Answer<()> {
+        let slots: BTreeSet<&str> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Sql { slot, .. } | Effect::Relink { slot, .. } => Some(slot.as_str()),
+                _ => None,
+            })
+            .collect();
+        let slots: Vec<&str> = slots.into_iter().collect();
+        let doing = "looking for tables without rows";
+        let found = self.sessions.ask(doing, sql::BARE, &[&slots, &clone::BARE]).await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = found.iter().map(|row| row.get(0)).collect();
+        Err(PortError::Refused(
+            Failure::stopped(format!(
+                "dbt was to make these tables anew, so they were copied without their rows, and it \
+                 did not:\n  {}",
+                names.join("\n  ")
+            ))
+            .next(
+                "see in dbt's log why they were left out; with `--select '*'` in the dbt command all \
+                 rows are copied",
+            ),
+        ))
     }
 
     /// Refuses a build that refers to live: after the swap that would be what was displaced.

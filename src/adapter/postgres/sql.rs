@@ -141,6 +141,13 @@ WHERE n.nspname <> ALL($1) AND c.relkind IN ('r', 'p', 'v', 'm') AND (c.oid IN (
                 AND confrelid IN (SELECT oid FROM own) AND conrelid NOT IN (SELECT oid FROM own))) \
 ORDER BY 1, 2";
 
+/// Relations of schemas `$1` that have the comment `$2`.
+pub(super) const BARE: &str = "\
+SELECT n.nspname || '.' || c.relname FROM pg_description d \
+JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace \
+WHERE d.classoid = 'pg_class'::regclass AND d.objsubid = 0 AND n.nspname = ANY($1) \
+  AND d.description = $2 ORDER BY 1";
+
 /// Who holds locks on the relations `$1` (OIDs), in words.
 pub(super) const HOLDERS: &str = "\
 SELECT DISTINCT format('%s (pid %s, %s, since %s)', a.usename, a.pid, \

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
+use super::clone::Bare;
 use super::connect::Connector;
 use super::guard::Guard;
 use super::profile::Settings;
@@ -42,6 +43,8 @@ pub struct Postgres {
     pub(super) built: RefCell<Vec<Pair>>,
     /// Live schema and relation of the nodes whose access dbt decides.
     granted: RefCell<BTreeSet<(String, String)>>,
+    /// Live tables that this run makes anew before anybody reads them.
+    pub(super) rebuilt: RefCell<Bare>,
 }
 
 impl Postgres {
@@ -55,6 +58,7 @@ impl Postgres {
             known: RefCell::default(),
             built: RefCell::default(),
             granted: RefCell::default(),
+            rebuilt: RefCell::default(),
         })
     }
 
@@ -108,6 +112,17 @@ impl Postgres {
         let local = Local { schema: String::new(), identifier: relation.identifier.clone() };
         Ok(Placed { slot: relation.schema.as_str().into(), local })
     }
+}
+
+/// Where the tables that this run makes anew lie in live, and where what refers to them lies.
+fn rebuilt(survey: &Survey) -> Bare {
+    let place = |id: &String| {
+        let relation = &survey.production.nodes.get(id)?.relation;
+        Some((relation.schema.clone(), relation.identifier.clone()))
+    };
+    let all = survey.rebuilt.iter();
+    all.filter_map(|(id, readers)| Some((place(id)?, readers.iter().filter_map(place).collect())))
+        .collect()
 }
 
 /// The schemas that dbt writes.
@@ -176,6 +191,7 @@ impl Warehouse for Postgres {
         let granted = granted.map(|node| &node.relation);
         self.granted
             .replace(granted.map(|one| (one.schema.clone(), one.identifier.clone())).collect());
+        self.rebuilt.replace(rebuilt(survey));
         self.built.replace(pairs.clone());
         Ok(pairs)
     }

@@ -44,14 +44,17 @@ pub async fn finish(
     for failed in try_to_say(client, &perhaps).await? {
         notes.push(format!("not copied: {failed}"));
     }
-    // Everything before it is made durable along with it.
-    let durable =
-        vec!["SET LOCAL synchronous_commit TO on".to_owned(), "SELECT txid_current()".into()];
-    say(client, &durable).await?;
     notes.extend(differences(copying, client, original, plan).await?);
     let mut seen = BTreeSet::new();
     notes.retain(|note| seen.insert(note.clone()));
     Ok(notes)
+}
+
+/// Makes everything before durable, which nothing is until then.
+pub async fn make_durable(client: &Client) -> Answer<()> {
+    let durable =
+        vec!["SET LOCAL synchronous_commit TO on".to_owned(), "SELECT txid_current()".into()];
+    say(client, &durable).await
 }
 
 /// The role that copies.

@@ -1,7 +1,6 @@
 //! Measurements, asked for by name: `cargo test --release --lib measure_ -- --ignored --nocapture`.
 //! Ratios are of one run on one server.
 
-use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -18,7 +17,7 @@ async fn seconds<T>(work: impl Future<Output = T>) -> f64 {
 async fn copied(server: &Server, database: &str, build: &str) -> f64 {
     let connect = || -> NewClient<'_> { Box::pin(async { Ok(server.connect(database).await) }) };
     let pairs = [("live".to_owned(), build.to_owned())];
-    let without_rows = BTreeSet::new();
+    let without_rows = Bare::new();
     let copying = Copying {
         connect: &connect,
         pairs: &pairs,

@@ -24,7 +24,7 @@ mod say;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Client;
 
@@ -37,14 +37,21 @@ use super::words::refused;
 use crate::adapter::sql::{identifier, literal};
 use crate::ports::Answer;
 
+/// Live schema and name of tables that come without rows, and of those who may read each.
+pub type Bare = BTreeMap<(String, String), BTreeSet<(String, String)>>;
+
+/// The comment on a table in the build that came without rows, until dbt has made it anew: a new
+/// table does not have it.
+pub const BARE: &str = "switchback: without rows until dbt makes it anew";
+
 /// What is copied.
 pub struct Copying<'a> {
     /// Opens a session.
     pub connect: &'a dyn Fn() -> NewClient<'a>,
     /// Live schema and build schema.
     pub pairs: &'a [(String, String)],
-    /// Tables and materialized views (live schema, name) whose rows are not needed.
-    pub without_rows: &'a BTreeSet<(String, String)>,
+    /// Tables whose rows are not needed, if nothing in live reads them but what may.
+    pub without_rows: &'a Bare,
     /// The comment that each new schema gets in the transaction that creates it.
     pub marker: &'a str,
     /// How many sessions copy rows at once.
@@ -66,14 +73,19 @@ pub async fn copy(copying: &Copying<'_>, progress: &dyn Fn(u64, u64)) -> Answer<
     say(&writer, &original.counters).await?;
     reader.batch_execute("ROLLBACK").await.map_err(|error| refused("reading live", &error))?;
     say(&writer, &plan.after_rows).await?;
-    finish::finish(copying, &writer, &original, &plan).await
+    let notes = finish::finish(copying, &writer, &original, &plan).await?;
+    let mark = |name: &String| format!("COMMENT ON TABLE {name} IS {}", literal(BARE));
+    let marks: Vec<String> = original.bare.values().map(mark).collect();
+    say(&writer, &marks).await?;
+    finish::make_durable(&writer).await?;
+    Ok(notes)
 }
 
 /// What the copy's sessions need beside what every session is told.
 async fn settle(client: &Client) -> Answer<()> {
     let text = "SET search_path TO pg_catalog; SET row_security TO off; \
                 SET check_function_bodies TO off; SET default_tablespace TO ''; \
-                SET synchronous_commit TO off; SET DateStyle TO ISO; SET statement_timeout TO 0; \
+                SET synchronous_commit TO off; SET maintenance_work_mem TO '256MB'; SET DateStyle TO ISO; SET statement_timeout TO 0; \
                 SET idle_in_transaction_session_timeout TO 0";
     client.batch_execute(text).await.map_err(|error| refused("preparing to copy", &error))?;
     if definitions::Version::of(client).await?.is(14) {

@@ -10,6 +10,7 @@ use super::read::Original;
 use crate::failure::Failure;
 
 /// What is said when.
+#[derive(Default)]
 pub struct Plan {
     /// Types, functions, sequences and tables that rows need.
     pub before_rows: Vec<String>,
@@ -82,11 +83,11 @@ fn addresses(
 fn left_out(original: &Original, address: Address, kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Foreign
-            if original.targets.get(&address).is_some_and(|to| original.bare.contains(to)) =>
+            if original.targets.get(&address).is_some_and(|to| original.bare.contains_key(to)) =>
         {
             Some("a foreign key to a table that is rebuilt is left out")
         }
-        Kind::Refresh if original.bare.contains(&address.1) => {
+        Kind::Refresh if original.bare.contains_key(&address.1) => {
             Some("a materialized view that is rebuilt is left empty")
         }
         _ => None,

@@ -29,8 +29,8 @@ pub struct Original {
     pub counters: Vec<String>,
     /// The exported snapshot.
     pub snapshot: String,
-    /// Tables that come without rows.
-    pub bare: BTreeSet<Oid>,
+    /// Tables that come without rows, and their names in the build.
+    pub bare: BTreeMap<Oid, String>,
     /// Foreign keys → the table that they refer to.
     pub targets: BTreeMap<Address, Oid>,
     /// What cannot be copied, and what is worth a word.
@@ -45,6 +45,8 @@ pub struct Table {
     pub build: String,
     /// What it takes on disk, without indexes.
     pub bytes: u64,
+    /// Its pages, those of long values aside.
+    pub pages: u64,
     /// The statement that copies its rows; `None` where there are none.
     pub insert: Option<String>,
 }
@@ -62,6 +64,7 @@ pub async fn original(client: &Client, copying: &Copying<'_>) -> Answer<Original
         .map(|what| format!("not copied: {what}"))
         .collect();
     let names = bodies::names(client, &lives).await?;
+    let unread = unread(client, copying, &schemas).await?;
     let counters = counters(client, copying, &schemas).await?;
     let snapshot = rows(client, "SELECT pg_export_snapshot() AS name", &[]).await?[0].get("name");
 
@@ -74,7 +77,7 @@ pub async fn original(client: &Client, copying: &Copying<'_>) -> Answer<Original
     client.batch_execute(&renames).await.map_err(doing)?;
     let scope = Scope::of_schemas(client, &schemas).await?;
     let mut definitions = definitions::read(client, &scope).await?;
-    let (tables, bare) = tables(client, copying, &schemas).await?;
+    let (tables, bare) = tables(client, copying, &schemas, &unread).await?;
     client.batch_execute("ROLLBACK TO SAVEPOINT renamed").await.map_err(doing)?;
 
     let targets = targets(client, &scope.relations).await?;
@@ -148,25 +151,26 @@ async fn tables(
     client: &Client,
     copying: &Copying<'_>,
     schemas: &[Oid],
-) -> Answer<(Vec<Table>, BTreeSet<Oid>)> {
+    unread: &BTreeSet<Oid>,
+) -> Answer<(Vec<Table>, BTreeMap<Oid, String>)> {
     let mut found = Vec::new();
-    let mut bare = BTreeSet::new();
+    let mut bare = BTreeMap::new();
     for row in rows(client, include_str!("sql/tables.sql"), &[&schemas]).await? {
         let (schema, name): (String, String) = (row.get("schema"), row.get("name"));
         let live = copying.pairs.iter().find(|(_, build)| *build == schema);
         let Some((live, _)) = live else { continue };
         let oid = row.get("oid");
-        let without = copying.without_rows.contains(&(live.clone(), name.clone()));
+        let build = format!("{}.{}", identifier(&schema), identifier(&name));
+        let without = unread.contains(&oid);
         if without {
-            bare.insert(oid);
+            bare.insert(oid, build.clone());
         }
         let kind: String = row.get("kind");
         if kind != "r" {
             continue;
         }
-        let build = format!("{}.{}", identifier(&schema), identifier(&name));
         let (columns, values): (String, String) = (row.get("columns"), row.get("values"));
-        let bytes: i64 = row.get("bytes");
+        let (bytes, pages): (i64, i64) = (row.get("bytes"), row.get("pages"));
         let empty: bool = row.get("empty");
         let insert = (!without && !empty).then(|| {
             format!(
@@ -177,9 +181,49 @@ async fn tables(
             )
         });
         let bytes = if insert.is_some() { u64::try_from(bytes).unwrap_or_default() } else { 0 };
-        found.push(Table { oid, build, bytes, insert });
+        let pages = u64::try_from(pages).unwrap_or_default();
+        found.push(Table { oid, build, bytes, pages, insert });
     }
     Ok((found, bare))
+}
+
+/// Of the tables whose rows are not needed those that nothing in live reads or refers to but what
+/// may.
+async fn unread(client: &Client, copying: &Copying<'_>, schemas: &[Oid]) -> Answer<BTreeSet<Oid>> {
+    if copying.without_rows.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let key =
+        |row: &tokio_postgres::Row| -> (String, String) { (row.get("schema"), row.get("name")) };
+    let mut wanted: BTreeMap<Oid, &BTreeSet<(String, String)>> = BTreeMap::new();
+    let mut names: BTreeMap<String, Oid> = BTreeMap::new();
+    for row in rows(client, include_str!("sql/plain.sql"), &[&schemas]).await? {
+        let key = key(&row);
+        if let Some(may) = copying.without_rows.get(&key) {
+            wanted.insert(row.get("oid"), may);
+            names.insert(key.1, row.get("oid"));
+        }
+    }
+    let oids: Vec<Oid> = wanted.keys().copied().collect();
+    let mut unread: BTreeSet<Oid> = oids.iter().copied().collect();
+    for row in rows(client, include_str!("sql/readers.sql"), &[&oids]).await? {
+        let of: Oid = row.get("of");
+        let reader: Option<String> = row.get("name");
+        let may = reader.is_some() && wanted.get(&of).is_some_and(|may| may.contains(&key(&row)));
+        if !may {
+            unread.remove(&of);
+        }
+    }
+    let sql = "SELECT lower(p.prosrc) AS body FROM pg_proc p WHERE p.pronamespace = ANY ($1)";
+    for row in rows(client, sql, &[&schemas]).await? {
+        let body: String = row.get("body");
+        for word in body.split(|c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && c != '_') {
+            if let Some(oid) = names.get(word) {
+                unread.remove(oid);
+            }
+        }
+    }
+    Ok(unread)
 }
 
 async fn counters(client: &Client, copying: &Copying<'_>, schemas: &[Oid]) -> Answer<Vec<String>> {

@@ -26,12 +26,16 @@ struct Bound {
 /// Finds what outside is bound to the live schemas. Reads catalogs only. Once live is locked nothing
 /// new can be bound to it.
 pub async fn capture(client: &Client, lives: &[String]) -> Answer<Outside> {
-    let sql = "SELECT (txid_snapshot_xmin(txid_current_snapshot()) % 4294967296)::text AS since";
-    let since: String = rows(client, sql, &[]).await?[0].get("since");
+    let sql = "SELECT (txid_snapshot_xmax(now) % 4294967296)::text AS since, \
+               ARRAY(SELECT (x % 4294967296)::text FROM txid_snapshot_xip(now) x) AS running \
+               FROM txid_current_snapshot() now";
+    let moment = rows(client, sql, &[]).await?;
+    let (since, running) = (moment[0].get("since"), moment[0].get("running"));
     let many = rows(client, "SELECT count(*) AS many FROM pg_depend", &[]).await?;
     let dependencies = many[0].get("many");
     let schemas: Vec<Oid> = schema_oids(client, lives).await?.values().copied().collect();
-    let mut outside = Outside { lives: lives.to_vec(), since, dependencies, ..Outside::default() };
+    let mut outside =
+        Outside { lives: lives.to_vec(), since, running, dependencies, ..Outside::default() };
     if schemas.is_empty() {
         return Ok(outside);
     }
@@ -66,9 +70,10 @@ pub async fn capture(client: &Client, lives: &[String]) -> Answer<Outside> {
 }
 
 /// Whether nothing was defined, changed or dropped anywhere since that was captured. A `false` may
-/// be wrong, where others make temporary tables or a transaction runs for long: capture again.
+/// be wrong, where others make temporary tables: capture again.
 pub async fn still(client: &Client, outside: &Outside) -> Answer<bool> {
-    let found = rows(client, include_str!("still.sql"), &[&outside.since]).await?;
+    let found =
+        rows(client, include_str!("still.sql"), &[&outside.since, &outside.running]).await?;
     let many: i64 = found[0].get("many");
     Ok(many == outside.dependencies && !found[0].get::<_, bool>("newer"))
 }

@@ -37,9 +37,10 @@ use super::definitions::{Address, Definitions};
 pub struct Outside {
     /// The live schemas.
     lives: Vec<String>,
-    /// When it was captured: the oldest transaction that was running then, and how many dependencies
-    /// there were.
+    /// When it was captured: the first transaction that had not begun then, those that were running,
+    /// and how many dependencies there were.
     since: String,
+    running: Vec<String>,
     dependencies: i64,
     /// Views and functions that are bound to live, and what reads them, with everything on them.
     readers: Definitions,

@@ -3,6 +3,8 @@
 -- does not.
 SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
        CASE c.relkind WHEN 'r' THEN pg_table_size(c.oid) ELSE 0 END AS bytes,
+       CASE c.relkind WHEN 'r' THEN pg_relation_size(c.oid) / current_setting('block_size')::bigint
+         ELSE 0 END AS pages,
        CASE c.relkind WHEN 'r' THEN pg_relation_size(c.oid) = 0 ELSE true END OR l.columns IS NULL
          AS empty,
        coalesce(l.columns, '') AS columns, coalesce(l.values, '') AS values
