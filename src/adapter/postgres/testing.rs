@@ -26,6 +26,8 @@ pub struct Server {
     pub port: u16,
     /// The process id of the server itself, for tests that kill it.
     pub pid: u32,
+    /// Where its socket is.
+    pub folder: PathBuf,
     /// The folder of `initdb`, `pg_dump`, `psql`.
     pub bin: PathBuf,
     shell: Child,
@@ -121,7 +123,7 @@ impl Server {
         let mut said = String::new();
         shell.stdout.take().expect("a pipe").read_to_string(&mut said).expect("the server's id");
         let pid = said.trim().parse().expect("a process id");
-        let server = Self { port, pid, bin, shell };
+        let server = Self { folder: folder.clone(), port, pid, bin, shell };
         server.wait(&folder.join("log"));
         Some(server)
     }
