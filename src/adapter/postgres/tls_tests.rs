@@ -20,9 +20,9 @@ fn certificate(folder: &Path) {
         .expect("openssl");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     // The server's key must be its own and nobody else's.
-    let mode = std::os::unix::fs::PermissionsExt::from_mode;
-    std::fs::set_permissions(folder, mode(0o755)).unwrap();
-    std::fs::set_permissions(folder.join("key.pem"), mode(0o600)).unwrap();
+    let allowed = std::os::unix::fs::PermissionsExt::from_mode;
+    std::fs::set_permissions(folder, allowed(0o755)).unwrap();
+    std::fs::set_permissions(folder.join("key.pem"), allowed(0o600)).unwrap();
     if rustix::process::geteuid().is_root() {
         let done = Command::new("chown").arg("postgres").arg(folder.join("key.pem")).status();
         assert!(done.unwrap().success());
