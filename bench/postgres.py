@@ -157,7 +157,7 @@ class World:
         records = self.ask(
             f"SELECT record::text FROM switchback.journal WHERE seq > {before} ORDER BY seq"
         )
-        begun = {}
+        begun, self.windows = {}, {}
         for (text,) in records:
             record = json.loads(text)
             moment, entry = datetime.fromisoformat(record["at"]).timestamp(), record["entry"]
@@ -166,6 +166,7 @@ class World:
             elif "done" in entry and entry["done"]["step"] in begun:
                 step = entry["done"]["step"]
                 seconds[step] = moment - begun[step]
+                self.windows[step] = (begun[step], moment)
         return seconds
 
 
@@ -282,10 +283,10 @@ class Reader(threading.Thread):
         connection = self.world.server.connect(self.world.name)
         with connection.cursor() as cursor:
             while not self.ended:
-                began = time.perf_counter()
+                began = time.time()
                 cursor.execute(self.text)
                 cursor.fetchall()
-                self.waits.append(time.perf_counter() - began)
+                self.waits.append((began, time.time()))
                 time.sleep(0.0005)
         connection.close()
 
@@ -303,7 +304,7 @@ def many(world, relations):
 
 
 def swaps(server, folder, shapes, rounds):
-    """f: the longest that a reader waited while a rollback ran, and the step's own seconds."""
+    """f: the longest that a reader waited while a rollback swapped, and the step's own seconds."""
     found = {}
     for name, (make, table) in shapes.items():
         print(f"f: {name} …", file=sys.stderr)
@@ -318,7 +319,9 @@ def swaps(server, folder, shapes, rounds):
             steps = world.switchback("rollback", "--to", to, "--reason", "bench", "--hold", "none")
             reader.ended = True
             reader.join()
-            found[name]["wait"].append(max(reader.waits))
+            first, last = world.windows["swap"]
+            during = [end - at for at, end in reader.waits if end > first and at < last]
+            found[name]["wait"].append(max(during))
             found[name]["swap"].append(steps["swap"])
             found[name]["rollback"].append(steps["in all"])
     return found
@@ -385,7 +388,10 @@ def main():
     result = measure(given)
     report(result)
     if given.json:
-        Path(given.json).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        file = Path(given.json)
+        other = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        text = json.dumps({**other, "postgres": result}, indent=2) + "\n"
+        file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -242,8 +242,16 @@ fn connections_can_be_cut_at_every_step() {
 #[test]
 fn the_server_can_be_killed_at_every_step() {
     let Some(mut server) = Server::start() else { return };
-    for at in ["clone:performed", "seal:performed", "swap:locked", "swap:renamed", "swap:performed"]
-    {
+    for at in [
+        "clone:performed",
+        "build:performed",
+        "seal:performed",
+        "drift:recorded",
+        "swap:locked",
+        "swap:renamed",
+        "swap:performed",
+        "keep:intended",
+    ] {
         let before = {
             let Some(world) = PgWorld::on(&server) else { return };
             world.deploy("1");

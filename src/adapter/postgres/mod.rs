@@ -39,6 +39,8 @@ mod swaps_tests;
 #[cfg(test)]
 pub mod testing;
 mod tls;
+#[cfg(test)]
+mod tls_tests;
 mod warehouse;
 pub mod words;
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use super::clone::{self, Copying};
 use super::session::Fresh;
 use super::warehouse::Postgres;
-use super::{lease, sql, stamp, words};
+use super::{lease, outside, sql, stamp, words};
 use crate::adapter::sql::identifier;
 use crate::domain::name::{ReleaseId, SlotName};
 use crate::domain::plan::{Carried, Effect};
@@ -53,6 +53,9 @@ impl Postgres {
         }
         if under.step == "seal" {
             self.refuse_bare_tables(effects).await?;
+        }
+        if under.step == "sync-grants" {
+            self.refuse_what_stays_bound().await?;
         }
         let mut notes = Vec::new();
         for group in effects.chunk_by(|one, other| kin(one) == kin(other) && kin(one) != Kin::Alone)
@@ -134,6 +137,13 @@ impl Postgres {
             Ok(()) => Ok(()),
             Err(error) => Err(self.sessions.settled(&doing, error, pid, &since).await),
         }
+    }
+
+    /// Refuses what the swap would refuse, before the first step that changes anything does.
+    async fn refuse_what_stays_bound(&self) -> Answer<()> {
+        let client = self.sessions.reading().await?;
+        let bound = outside::capture(&client, &self.lives()).await?;
+        outside::refuse(bound.refusals())
     }
 
     /// Refuses a build in which a table came without rows and was not made anew after all.

@@ -40,7 +40,7 @@ FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE n.nspnam
 UNION ALL \
 SELECT format('the publication %s publishes %I.%I, and would go on with what was displaced', \
               p.pubname, n.nspname, c.relname), \
-       'publish a schema that dbt does not write, or FOR ALL TABLES' \
+       'take it out of the publication, and publish what dbt does not write' \
 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid \
 JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace n ON n.oid = c.relnamespace \
 WHERE n.nspname = ANY($1)";
@@ -49,7 +49,7 @@ WHERE n.nspname = ANY($1)";
 const PUBLISHED_SCHEMAS: &str = "\
 SELECT format('the publication %s publishes the schema %I, and would go on with what was displaced', \
               p.pubname, n.nspname), \
-       'publish a schema that dbt does not write, or FOR ALL TABLES' \
+       'take it out of the publication, and publish what dbt does not write' \
 FROM pg_publication_namespace r JOIN pg_publication p ON p.oid = r.pnpubid \
 JOIN pg_namespace n ON n.oid = r.pnnspid WHERE n.nspname = ANY($1)";
 

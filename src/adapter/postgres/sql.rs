@@ -119,27 +119,46 @@ pub(super) fn digest(schema: &str, relation: &str) -> String {
     )
 }
 
-/// Everything outside schemas `$1` that names a relation of theirs and that the cutover makes
-/// anew: views over them, views over those, and tables that refer to them. Schema, name, kind,
-/// owner.
+/// Everything outside schemas `$1` that the cutover makes anew or changes: views over what lies
+/// there, views over those, and tables whose foreign keys, triggers, policies or defaults name it.
+/// Schema, name, kind, owner.
 pub(super) const BOUND: &str = "\
 WITH RECURSIVE own AS ( \
-  SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-  WHERE n.nspname = ANY($1)), \
+  SELECT 'pg_class'::regclass::oid AS class, c.oid FROM pg_class c \
+    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY($1) \
+  UNION ALL SELECT 'pg_proc'::regclass, p.oid FROM pg_proc p \
+    JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY($1) \
+  UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type t \
+    JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname = ANY($1)), \
+named AS ( \
+  SELECT DISTINCT d.classid, d.objid FROM own JOIN pg_depend d \
+    ON d.refclassid = own.class AND d.refobjid = own.oid \
+  WHERE d.classid IN ('pg_rewrite'::regclass, 'pg_constraint'::regclass, 'pg_trigger'::regclass, \
+    'pg_policy'::regclass, 'pg_attrdef'::regclass)), \
+touched AS ( \
+  SELECT DISTINCT coalesce(r.ev_class, x.conrelid, g.tgrelid, p.polrelid, f.adrelid) AS oid \
+  FROM named d \
+  LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid \
+  LEFT JOIN pg_constraint x ON d.classid = 'pg_constraint'::regclass AND x.oid = d.objid \
+    AND x.contype = 'f' \
+  LEFT JOIN pg_trigger g ON d.classid = 'pg_trigger'::regclass AND g.oid = d.objid \
+    AND NOT g.tgisinternal \
+  LEFT JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid \
+  LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid), \
 above AS ( \
-  SELECT DISTINCT r.ev_class AS oid FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid \
-  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass \
-    AND d.refobjid IN (SELECT oid FROM own) AND r.ev_class NOT IN (SELECT oid FROM own) \
+  SELECT t.oid FROM touched t JOIN pg_class c ON c.oid = t.oid \
+  JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> ALL($1) \
   UNION \
   SELECT r.ev_class FROM above JOIN pg_depend d ON d.refobjid = above.oid \
     AND d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_rewrite'::regclass \
-  JOIN pg_rewrite r ON r.oid = d.objid WHERE r.ev_class <> above.oid) \
+  JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class v ON v.oid = r.ev_class \
+  WHERE v.relkind IN ('v', 'm') AND r.ev_class <> above.oid AND EXISTS ( \
+    SELECT FROM pg_class a WHERE a.oid = above.oid AND a.relkind IN ('v', 'm'))) \
 SELECT n.nspname::text, c.relname::text, c.relkind::text, pg_get_userbyid(c.relowner)::text \
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-WHERE n.nspname <> ALL($1) AND c.relkind IN ('r', 'p', 'v', 'm') AND (c.oid IN (SELECT oid FROM above) \
-   OR c.oid IN (SELECT conrelid FROM pg_constraint WHERE contype = 'f' \
-                AND confrelid IN (SELECT oid FROM own) AND conrelid NOT IN (SELECT oid FROM own))) \
-ORDER BY 1, 2";
+WHERE n.nspname <> ALL($1) AND n.nspname !~ '^pg_(toast|temp)' \
+  AND c.relkind IN ('r', 'p', 'v', 'm') AND c.oid IN (SELECT oid FROM above) \
+ORDER BY c.oid DESC";
 
 /// Relations of schemas `$1` that have the comment `$2`.
 pub(super) const BARE: &str = "\

@@ -173,8 +173,10 @@ async fn tables(
         let (bytes, pages): (i64, i64) = (row.get("bytes"), row.get("pages"));
         let empty: bool = row.get("empty");
         let insert = (!without && !empty).then(|| {
+            // Rows without values are rows too.
+            let columns = if columns.is_empty() { columns } else { format!("({columns}) ") };
             format!(
-                "INSERT INTO {build} ({columns}) OVERRIDING SYSTEM VALUE SELECT {values} FROM ONLY \
+                "INSERT INTO {build} {columns}OVERRIDING SYSTEM VALUE SELECT {values} FROM ONLY \
                  {}.{}",
                 identifier(live),
                 identifier(&name)

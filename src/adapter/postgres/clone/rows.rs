@@ -204,12 +204,12 @@ mod tests {
         };
         let table = table(PIECE * 3, 10);
         let said: Vec<String> = pieces(&table, true).map(|one| statement(&one, &work)).collect();
-        let wheres: Vec<&str> = said
+        let ranges: Vec<&str> = said
             .iter()
             .filter_map(|text| Some(text.split_once("WHERE ")?.1.split_once(';')?.0))
             .collect();
         assert_eq!(
-            wheres,
+            ranges,
             [
                 "ctid >= '(0,0)' AND ctid < '(3,0)'",
                 "ctid >= '(3,0)' AND ctid < '(6,0)'",

@@ -166,11 +166,15 @@ async fn tables_that_are_rebuilt_come_without_rows_unless_something_reads_them()
 
 #[tokio::test]
 async fn a_live_schema_that_does_not_exist_gets_an_empty_build_with_the_marker() {
-    let Some(world) = World::new("CREATE SCHEMA a; CREATE TABLE a.t ();").await else { return };
+    let sql =
+        "CREATE SCHEMA a; CREATE TABLE a.t (); INSERT INTO a.t SELECT FROM generate_series(1, 3)";
+    let Some(world) = World::new(sql).await else { return };
     let pairs = pairs(&[("a", "b"), ("missing", "missing__build")]);
     assert_eq!(world.copy(&pairs).await.expect("a copy"), Vec::<String>::new());
     let marker = "SELECT obj_description('missing__build'::regnamespace, 'pg_namespace')";
     assert_eq!(world.text(marker).await, "switchback: being copied");
+    let rows = "SELECT count(*)::text FROM b.t";
+    assert_eq!(world.text(rows).await, "3", "rows without columns are rows too");
 }
 
 #[tokio::test]
@@ -180,6 +184,8 @@ async fn what_is_not_carried_is_named() {
          CREATE FUNCTION a.same(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 = $2';
          CREATE OPERATOR a.=== (FUNCTION = a.same, LEFTARG = text, RIGHTARG = text);
          CREATE COLLATION a.c FROM \"C\";
+         CREATE TABLE a.k (x int PRIMARY KEY); CREATE TABLE a.l (x int REFERENCES a.k);
+         ALTER TABLE a.l DISABLE TRIGGER ALL;
          CREATE FUNCTION a.f() RETURNS text LANGUAGE plpgsql AS
            $$BEGIN EXECUTE format('TABLE %I.t', 'a'); RETURN NULL; END$$;",
     )
@@ -188,10 +194,11 @@ async fn what_is_not_carried_is_named() {
         return;
     };
     let notes = world.copy(&pairs(&[("a", "b")])).await.expect("a copy");
-    assert_eq!(notes.len(), 3, "{notes:?}");
+    assert_eq!(notes.len(), 4, "{notes:?}");
     assert_eq!(notes[0], "not copied: collation a.c");
     assert_eq!(notes[1], "not copied: operator a.===(text,text)");
-    assert!(notes[2].starts_with("the text of FUNCTION b.f has the string 'a'"), "{notes:?}");
+    assert!(notes[2].contains("that foreign keys are not enforced"), "{notes:?}");
+    assert!(notes[3].starts_with("the text of FUNCTION b.f has the string 'a'"), "{notes:?}");
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 use tokio_postgres::types::Oid;
 
 pub use capture::{capture, still};
-pub use recreate::{recreate, validate};
+pub use recreate::{recreate, refuse, validate};
 
 use super::definitions::{Address, Definitions};
 

@@ -35,7 +35,8 @@ pub async fn recreate(
     rebuild(tx, outside).await
 }
 
-fn refuse(refusals: &[String]) -> Answer<()> {
+/// Refuses what cannot be made anew, if there is any.
+pub fn refuse(refusals: &[String]) -> Answer<()> {
     if refusals.is_empty() {
         return Ok(());
     }

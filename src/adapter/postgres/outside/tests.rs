@@ -55,6 +55,27 @@ ALTER TABLE bi.lines ENABLE ROW LEVEL SECURITY;
 CREATE RULE told AS ON UPDATE TO bi.lines DO ALSO SELECT count(*) FROM live.orders;
 ";
 
+#[tokio::test]
+async fn everything_outside_that_a_swap_changes_is_known_before_it_is_locked() {
+    let Some(server) = Server::shared() else { return };
+    let database = server.database().await;
+    let client = server.connect(&database).await;
+    client.batch_execute(SHOP).await.expect("a shop");
+    client.batch_execute(CONSUMERS).await.expect("consumers");
+    let more = "CREATE TABLE bi.given (x text DEFAULT live.says()); CREATE TABLE bi.fired (by text);
+                CREATE TRIGGER fires BEFORE INSERT ON bi.fired FOR EACH ROW EXECUTE FUNCTION live.fires();
+                CREATE TABLE bi.guarded (x int);
+                CREATE POLICY p ON bi.guarded USING (x IN (SELECT id FROM live.orders));
+                CREATE VIEW bi.calls AS SELECT live.says(); CREATE TABLE bi.stranger (x int);
+                CREATE VIEW bi.reads_lines AS SELECT by FROM bi.lines";
+    client.batch_execute(more).await.expect("more");
+    let lives = ["live".to_owned()];
+    let rows = client.query(super::super::sql::BOUND, &[&&lives[..]]).await.expect("names");
+    let mut names: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
+    names.sort();
+    assert_eq!(names, ["On top", "calls", "fired", "given", "guarded", "kept", "lines", "orders"]);
+}
+
 struct World {
     server: &'static Server,
     database: String,

@@ -26,7 +26,7 @@ WITH places AS (
   UNION ALL SELECT 'pg_namespace'::regclass, oid, oid FROM pg_namespace)
 SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) AS what,
        pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid) AS other
-FROM pg_depend d
-JOIN places f ON f.class = d.classid AND f.id = d.objid AND f.schema = ANY ($1)
-JOIN places t ON t.class = d.refclassid AND t.id = d.refobjid AND t.schema = ANY ($2)
+FROM (SELECT d.* FROM pg_depend d WHERE (d.refclassid, d.refobjid) IN (
+        SELECT class, id FROM places WHERE schema = ANY ($2)) OFFSET 0) d
+WHERE (d.classid, d.objid) IN (SELECT class, id FROM places WHERE schema = ANY ($1))
 ORDER BY 1, 2

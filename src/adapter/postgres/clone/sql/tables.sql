@@ -5,8 +5,7 @@ SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, c.relkind::tex
        CASE c.relkind WHEN 'r' THEN pg_table_size(c.oid) ELSE 0 END AS bytes,
        CASE c.relkind WHEN 'r' THEN pg_relation_size(c.oid) / current_setting('block_size')::bigint
          ELSE 0 END AS pages,
-       CASE c.relkind WHEN 'r' THEN pg_relation_size(c.oid) = 0 ELSE true END OR l.columns IS NULL
-         AS empty,
+       CASE c.relkind WHEN 'r' THEN pg_relation_size(c.oid) = 0 ELSE true END AS empty,
        coalesce(l.columns, '') AS columns, coalesce(l.values, '') AS values
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (

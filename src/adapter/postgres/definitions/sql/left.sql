@@ -14,4 +14,11 @@ UNION ALL
 SELECT pg_describe_object('pg_class'::regclass, i.indexrelid, 0) || ' (invalid)'
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 WHERE c.relnamespace = ANY ($1) AND c.relkind = 'i' AND NOT i.indisvalid
+UNION ALL
+SELECT format('that foreign keys are not enforced (DISABLE TRIGGER) on %I.%I', n.nspname, c.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relnamespace = ANY ($1) AND EXISTS (
+  SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgisinternal AND g.tgenabled <> 'O'
+  AND g.tgconstraint <> 0 AND EXISTS (
+    SELECT FROM pg_constraint k WHERE k.oid = g.tgconstraint AND k.contype = 'f'))
 ORDER BY 1
