@@ -20,6 +20,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -385,6 +386,7 @@ def main():
     parser.add_argument("--dir", metavar="DIR", default=ROOT / "target")
     given = parser.parse_args()
     os.environ["SWITCHBACK"] = os.path.abspath(os.environ["SWITCHBACK"])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the server would stay
     result = measure(given)
     report(result)
     if given.json:
