@@ -450,6 +450,13 @@ pub enum Event {
         /// The step.
         step: Box<Step>,
     },
+    /// How far a copy of production has got.
+    Copied {
+        /// Bytes that are copied.
+        done: u64,
+        /// Bytes in all.
+        of: u64,
+    },
     /// A piece of dbt's output, as it came.
     DbtOutput(Vec<u8>),
     /// dbt has ended, well or not: what its nodes came to.

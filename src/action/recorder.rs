@@ -111,7 +111,7 @@ impl Observer for Recorder {
                     course.warnings.push(text.clone());
                 }
             }
-            Event::DbtOutput(_) | Event::Note(_) => {}
+            Event::DbtOutput(_) | Event::Note(_) | Event::Copied { .. } => {}
         }
         let group = match &event {
             Event::StepBegan { step, .. }

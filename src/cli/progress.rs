@@ -23,7 +23,12 @@ struct State {
     /// Whether dbt's output ended in the middle of a line.
     dbt_open: bool,
     phase: Option<(String, Instant)>,
+    /// When a step last said how far it is.
+    told: Option<Instant>,
 }
+
+/// How often a step says how far it is where there is no live line.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 impl Progress {
     /// Progress on this process's standard error.
@@ -78,6 +83,17 @@ impl Progress {
         }
     }
 
+    fn copied(&self, done: u64, of: u64) {
+        let text = format!("… copied {} of {} MB", done / 1_000_000, of.div_ceil(1_000_000));
+        let told = self.state.borrow().told;
+        if self.terminal {
+            self.live(&text);
+        } else if told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+            self.state.borrow_mut().told = Some(Instant::now());
+            self.line(&text);
+        }
+    }
+
     fn painted(&self, colour: &str, text: &str) -> String {
         if self.colours { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
@@ -108,6 +124,7 @@ impl Observer for Progress {
                 }
             }
             Event::StepBegan { index, of, step } => {
+                self.state.borrow_mut().told = Some(Instant::now());
                 let text = format!("{index}/{of} {}", describe(&step));
                 if matches!(*step, Step::Build { .. } | Step::Check { .. }) {
                     self.line(&format!("… {text}"));
@@ -124,6 +141,7 @@ impl Observer for Progress {
                 let cross = self.painted("31", "✘");
                 self.line(&format!("{cross} {}", describe(&step)));
             }
+            Event::Copied { done, of } => self.copied(done, of),
             Event::DbtOutput(bytes) => self.dbt(&bytes),
             Event::DbtEnded(_) | Event::Judged(..) => {} // the step's own line says it
             Event::Note(text) => self.line(&text),
@@ -163,5 +181,30 @@ pub fn describe(step: &Step) -> String {
         Step::Check { .. } => "check live with dbt".to_owned(),
         Step::SwapBack { displaces, .. } => format!("swap {displaces} back out"),
         Step::Keep { release, .. } => format!("keep {release}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_tells_how_far_it_is_and_where_lines_stay_only_now_and_then() {
+        let said = Rc::new(RefCell::new(String::new()));
+        let out = Rc::clone(&said);
+        let to = Box::new(move |text: &str| out.borrow_mut().push_str(text));
+        let progress = Progress::to(to, false);
+        for done in [400_000_000, 800_000_000] {
+            progress.event(Event::Copied { done, of: 1_047_000_000 });
+        }
+        assert_eq!(*said.borrow(), "… copied 400 of 1047 MB\n");
+        let terminal = Progress { terminal: true, ..progress };
+        said.borrow_mut().clear();
+        for done in [400_000_000, 800_000_000] {
+            terminal.event(Event::Copied { done, of: 1_047_000_000 });
+        }
+        assert_eq!(*said.borrow(), "… copied 400 of 1047 MB\r\x1b[K… copied 800 of 1047 MB");
     }
 }

@@ -118,6 +118,7 @@ impl Site {
             run: &run,
             cwd: &cwd,
             env: &env,
+            observer: &observer,
         };
         let (warehouse, ledger) = opening.open().await?;
         Ok(Self {
@@ -258,6 +259,7 @@ struct Opening<'a> {
     run: &'a RunId,
     cwd: &'a PathBuf,
     env: &'a Env,
+    observer: &'a Rc<dyn Observer>,
 }
 
 /// A warehouse's environment and its ledger.

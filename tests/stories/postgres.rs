@@ -389,6 +389,27 @@ fn what_cannot_be_swapped_is_refused_before_dbt_runs() {
     assert!(began.elapsed() < Duration::from_secs(60));
 }
 
+#[test]
+fn what_cannot_be_bound_anew_stops_a_promotion_and_a_rollback_before_anything_is_changed() {
+    let Some(world) = PgWorld::new() else { return };
+    world.deploy("1");
+    world.deploy("2");
+    world.release("3");
+    world.run(&["build"]).expect(0);
+    let make = "CREATE SCHEMA bi; CREATE MATERIALIZED VIEW bi.m AS SELECT * FROM shop.a";
+    world.sql_as("postgres", make);
+    let seen = || (world.content(), world.schemas());
+    let before = seen();
+    for arguments in [&["promote"][..], &BACK[..]] {
+        says(&world.run(arguments).expect(3), &["bi.m"]);
+        assert_eq!(seen(), before);
+        assert!(world.json(&["status"], 0)["unfinished"].is_null());
+    }
+    world.sql_as("postgres", "DROP MATERIALIZED VIEW bi.m");
+    world.run(&["promote"]).expect(0);
+    assert_eq!(world.version(), "3");
+}
+
 /// Every line of a dump of the whole database but for what is ours, sorted: the order in which
 /// relations were made is no part of what they are.
 fn everything(world: &PgWorld<'_>) -> Vec<String> {

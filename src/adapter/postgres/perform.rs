@@ -15,7 +15,7 @@ use crate::adapter::sql::identifier;
 use crate::domain::name::{ReleaseId, SlotName};
 use crate::domain::plan::{Carried, Effect};
 use crate::failure::{Failure, Kind};
-use crate::ports::{Answer, PortError, Token, Under};
+use crate::ports::{Answer, Event, PortError, Token, Under};
 
 /// Effects that are carried out together.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,7 +105,12 @@ impl Postgres {
             marker: stamp::MARKER,
             jobs: self.settings.threads.max(2),
         };
-        clone::copy(&copying, &|_, _| {}).await
+        let tell = |done, of| {
+            if let Some(observer) = &self.observer {
+                observer.event(Event::Copied { done, of });
+            }
+        };
+        clone::copy(&copying, &tell).await
     }
 
     /// Writes down which schemas are this environment's, for others to stay away from.

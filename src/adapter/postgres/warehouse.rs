@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -24,7 +25,7 @@ use crate::domain::plan::{Effect, Pair, Rung, Step};
 use crate::domain::project::{Manifest, Node, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::Outcome;
-use crate::ports::{Answer, Overlay, Redirect, Rows, Under, Warehouse};
+use crate::ports::{Answer, Observer, Overlay, Redirect, Rows, Under, Warehouse};
 
 /// PostgreSQL cuts longer names, and two cut names may be one.
 pub(super) const LONGEST: usize = 63;
@@ -45,6 +46,8 @@ pub struct Postgres {
     granted: RefCell<BTreeSet<(String, String)>>,
     /// Live tables that this run makes anew before anybody reads them.
     pub(super) rebuilt: RefCell<Bare>,
+    /// Whoever is told how far a copy has got.
+    pub(super) observer: Option<Rc<dyn Observer>>,
 }
 
 impl Postgres {
@@ -59,7 +62,14 @@ impl Postgres {
             built: RefCell::default(),
             granted: RefCell::default(),
             rebuilt: RefCell::default(),
+            observer: None,
         })
+    }
+
+    /// Tells `observer` how far a copy has got.
+    #[must_use]
+    pub fn watched(self, observer: Rc<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// What opens sessions.
