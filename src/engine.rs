@@ -102,7 +102,7 @@ impl Engine<'_> {
     /// it, either it is swapped back (`SwappedBack`) or left for `recover` (`Unfinished`).
     pub async fn run(&mut self, began: Began) -> Outcome<()> {
         let plan = began.plan.clone();
-        self.append(Entry::Began(Box::new(began))).await?;
+        self.append(Entry::Began(Box::new(began))).await.map_err(|error| unbegun(&plan, error))?;
         for (index, planned) in plan.steps.iter().enumerate() {
             match self.watched(&plan, index, planned).await {
                 Ok(()) => {}
@@ -308,12 +308,10 @@ impl Engine<'_> {
         let closed = closing.await;
         // Who took the lease may have changed what is live; nobody else can have.
         let taken = self.has_lost_its_lease().await;
-        let failure = failure.production(match plan.displaces {
-            _ if taken => {
-                "this run published nothing; `switchback status` says what is live".into()
-            }
-            Some(live) => format!("production is untouched: {live} is live"),
-            None => "production is untouched: nothing is live yet".to_owned(),
+        let failure = failure.production(if taken {
+            "this run published nothing; `switchback status` says what is live".to_owned()
+        } else {
+            untouched(plan)
         });
         match closed {
             Err(error) if failure.kind != Kind::Locked && error.kind != Kind::Locked => failure
@@ -396,6 +394,22 @@ impl Engine<'_> {
 
 fn unknown(when: &str) -> PortError {
     PortError::Unknown(anyhow::anyhow!("the connection was lost {when}"))
+}
+
+/// The beginning could not be recorded, or that is not known.
+fn unbegun(plan: &Plan, failure: Failure) -> Failure {
+    if failure.kind == Kind::Locked {
+        return failure; // who took the lease may have changed what is live
+    }
+    let failure = failure.production(untouched(plan));
+    if failure.next.is_some() { failure } else { failure.next("switchback recover") }
+}
+
+fn untouched(plan: &Plan) -> String {
+    match plan.displaces {
+        Some(live) => format!("production is untouched: {live} is live"),
+        None => "production is untouched: nothing is live yet".to_owned(),
+    }
 }
 
 fn unfinished(plan: &Plan, cause: &Failure) -> Failure {

@@ -325,8 +325,6 @@ pub struct Dropped {
     pub identity: Identity,
     /// When it was dropped.
     pub at: DateTime<Utc>,
-    /// Until when it can be brought back.
-    pub until: DateTime<Utc>,
 }
 
 /// The rows of both sides of a comparison together.

@@ -50,27 +50,26 @@ impl Asked {
     }
 }
 
-/// The slots of a release that is not kept, where all of them were dropped and the warehouse can
-/// still bring them back. Refused where it could until lately.
+/// The slots of a release that is not kept, where the warehouse can still bring back all that were
+/// dropped; one that was cut off before it had brought back all left some that are there.
 pub async fn dropped(
     site: &Site,
     view: &View,
     target: ReleaseId,
 ) -> Outcome<Option<(BTreeMap<SlotName, Identity>, Since)>> {
-    let archive = |ground: &Ground<'_>| {
+    let lacking = |ground: &Ground<'_>| {
         let had = ground.history.release(target).map(Release::slots).unwrap_or_default();
         let is_gone = ground.holding(target) == Holding::Gone;
         let own = ground.live.iter().filter(|live| had.is_empty() || had.contains(live));
-        let names = own.map(|live| ground.naming.slot(live, Role::Archive(target)));
-        Ok(if is_gone { names.collect() } else { Vec::new() })
+        let archives = own.map(|live| ground.naming.slot(live, Role::Archive(target)));
+        let is_there = |slot: &SlotName| view.observation.content(slot).release() == Some(target);
+        Ok(archives.filter(|slot| is_gone && !is_there(slot)).collect())
     };
-    let slots: Vec<SlotName> = view.plan(site, archive)?;
+    let slots: Vec<SlotName> = view.plan(site, lacking)?;
     if slots.is_empty() || !site.warehouse.has_past() {
         return Ok(None);
     }
-    let (found, now) = tokio::join!(site.warehouse.dropped(&slots), site.warehouse.moment());
-    let (found, now) = (found?, now?);
-    let Some(now) = now else { return Ok(None) };
+    let found = site.warehouse.dropped(&slots).await?;
     if let Some(gone) = slots.iter().find(|slot| !found.contains_key(slot)) {
         let failure = Failure::usage(format!(
             "{target} is not kept: there is no {gone}, and if there was one, it was dropped so long \
@@ -78,16 +77,7 @@ pub async fn dropped(
         ));
         return Err(untouched(failure.next(site.command("releases", "")), view, site));
     }
-    if let Some((slot, one)) = found.iter().find(|(_, one)| one.until < now.at) {
-        let failure = Failure::usage(format!(
-            "{target} is not kept: its archive {slot} was dropped at {} and could be brought back \
-             until {}",
-            moment(one.at),
-            moment(one.until)
-        ));
-        return Err(untouched(failure.next(site.command("releases", "")), view, site));
-    }
-    let at = found.values().map(|one| one.at).max().unwrap_or(now.at);
+    let Some(at) = found.values().map(|one| one.at).max() else { return Ok(None) };
     let since = Since {
         at: view.history.displaced_at(target).unwrap_or(at),
         to: target.to_string(),

@@ -4,7 +4,7 @@
 //!
 //! Cells of one scenario start from the same account, which the emulator remembers. All of them take
 //! half an hour, with `SWITCHBACK_TEST_ALL_FAULTS` set. Otherwise a sample is tried, always the same:
-//! everything about the swap; of statements that are alike in a step the first, lost in one way; of
+//! everything about the swap and about what brings a release back; of statements that are alike in a step the first, lost in one way; of
 //! the points of a step the middle one. What was left out is printed.
 
 use std::collections::BTreeMap;
@@ -121,7 +121,8 @@ impl Scenario {
             let name = format!("{step}: {} {table}", words.join(" "));
             let before = counts.entry(name.clone()).or_default();
             *before += 1;
-            let losses = match (everything() || step == "swap", *before) {
+            let whole = everything() || matches!(step, "swap" | "restore");
+            let losses = match (whole, *before) {
                 (true, _) => LOSSES.to_vec(),
                 (false, 1) => vec![LOSSES[at % 2]],
                 (false, _) => Vec::new(),
@@ -291,6 +292,61 @@ const PRUNE: Scenario = Scenario {
     before: 4,
     after: 4,
 };
+
+fn pruned(shop: &Shop) {
+    for version in 2..=4 {
+        shop.deploy(version);
+    }
+    shop.run(&["prune", "r1"]).expect(0);
+}
+
+const BROUGHT_BACK: &[&str] =
+    &["rollback", "--to", "r1", "--reason", "wrong", "--hold", "none", "--allow-loss"];
+
+const RESTORE: Scenario = Scenario {
+    name: "rollback to what was pruned",
+    switchback: DATABASE,
+    setup: pruned,
+    arguments: BROUGHT_BACK,
+    before: 4,
+    after: 2,
+};
+
+const SCHEMAS_RESTORE: Scenario =
+    Scenario { name: "rollback of schemas to what was pruned", switchback: SCHEMA, ..RESTORE };
+
+#[test]
+fn a_connection_lost_while_what_was_pruned_is_brought_back_is_recovered_from() {
+    RESTORE.lose_every_statement();
+    SCHEMAS_RESTORE.lose_every_statement();
+}
+
+#[test]
+fn what_was_brought_back_in_part_is_brought_back_by_pressing_again() {
+    let Some(shop) = SCHEMAS_RESTORE.world() else { return };
+    shop.account.control(&json!({
+        "op": "fault", "action": "drop_after", "tag": "^switchback/", "match": r"^\s*UNDROP",
+        "nth": 1, "dead": true,
+    }));
+    let run = shop.run(BROUGHT_BACK);
+    assert!([1, 3].contains(&run.code), "{}", run.err);
+    for word in ["production is untouched: r3 is live", "next: switchback recover"] {
+        assert!(run.err.contains(word), "{}", run.err);
+    }
+    shop.account.heal();
+    assert_eq!(shop.seen(), 4);
+    assert!(shop.schemas().iter().any(|one| one.ends_with("__R1")), "{:?}", shop.schemas());
+    shop.account.forward(A_LEASE);
+    shop.run(BROUGHT_BACK).expect(0);
+    assert_eq!((shop.seen(), shop.live().as_str()), (2, Some("r1")));
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn what_was_pruned_can_be_brought_back_whenever_it_was_killed() {
+    RESTORE.kill_at_every_step(&["restore", "swap"]);
+    SCHEMAS_RESTORE.kill_at_every_step(&["restore", "swap"]);
+}
 
 #[test]
 fn a_connection_lost_in_the_first_deploy_is_recovered_from() {

@@ -36,40 +36,35 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
 }
 
-/// Which of these containers were dropped and are kept for the days of their retention. What has the
-/// name now stands in its own way (`/user-guide/data-time-travel`: UNDROP brings back the last one
-/// that was dropped, and fails if there is one of that name).
+/// Which of these containers were dropped and are not purged yet (`/sql-reference/sql/show-databases`,
+/// HISTORY), each as it was dropped last: that is the one that UNDROP brings back, unless there is one
+/// of its name (`/user-guide/data-time-travel`).
 pub(super) async fn dropped(
     warehouse: &Snowflake,
     slots: &[SlotName],
 ) -> Answer<BTreeMap<SlotName, Dropped>> {
-    let tag = warehouse.tag();
-    let mut found = BTreeMap::new();
-    for slot in slots {
-        let container = named(slot)?;
-        let name = unit::own_name(&container);
-        let beginning = literal(name);
-        let show = match &container {
+    let all: Vec<Container> = slots.iter().map(named).collect::<Answer<_>>()?;
+    let show = |one: &Container| {
+        let beginning = literal(unit::own_name(one));
+        match one {
             Container::Database(_) => format!("SHOW DATABASES HISTORY STARTS WITH {beginning}"),
-            Container::Schema(path) => format!(
-                "SHOW SCHEMAS HISTORY IN DATABASE {} STARTS WITH {beginning}",
-                path.database.quoted()
-            ),
-        };
-        let rows = warehouse.sessions.read(&tag, &show).await?;
-        let last = rows
-            .rows
-            .iter()
-            .filter(|row| cell(&rows, row, "NAME") == Some(name))
-            .filter_map(|row| {
-                let at = time(cell(&rows, row, "DROPPED_ON")?)?;
-                let identity = Identity(cell(&rows, row, "CREATED_ON")?.to_owned());
-                let days = cell(&rows, row, "RETENTION_TIME").and_then(|days| days.parse().ok());
-                Some(Dropped { identity, at, until: at + TimeDelta::days(days.unwrap_or(1)) })
-            });
-        if let Some(last) = last.max_by_key(|one| one.at) {
-            found.insert(slot.clone(), last);
+            Container::Schema(path) => {
+                let database = path.database.quoted();
+                format!("SHOW SCHEMAS HISTORY IN DATABASE {database} STARTS WITH {beginning}")
+            }
         }
+    };
+    let questions = all.iter().map(show).collect();
+    let answers = warehouse.sessions.read_all(&warehouse.tag(), questions).await?;
+    let mut found = BTreeMap::new();
+    for ((slot, one), rows) in slots.iter().zip(&all).zip(&answers) {
+        let dropped = |row: &Vec<Option<String>>| {
+            let is_it = cell(rows, row, "NAME") == Some(unit::own_name(one));
+            let at = time(cell(rows, row, "DROPPED_ON").filter(|_| is_it)?)?;
+            Some(Dropped { identity: Identity(cell(rows, row, "CREATED_ON")?.to_owned()), at })
+        };
+        let last = rows.rows.iter().filter_map(dropped).max_by_key(|one| one.at);
+        found.extend(last.map(|last| (slot.clone(), last)));
     }
     Ok(found)
 }
