@@ -79,8 +79,8 @@ pub struct Survey {
     pub fingerprint: Fingerprint,
     /// dbt's version, as it reports it.
     pub dbt_version: String,
-    /// Tables that this run makes anew before anybody reads them, by id: their rows need no copying.
-    /// With the ids of the nodes that refer to each.
+    /// Where a copy costs time: tables that this run makes anew before anybody reads them, by id, with
+    /// the ids of all nodes that dbt runs after each. Their rows need no copying.
     pub rebuilt: BTreeMap<String, BTreeSet<String>>,
 }
 
