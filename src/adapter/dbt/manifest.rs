@@ -306,6 +306,12 @@ impl RawNode<'_> {
             && self.raw_code.as_deref().is_some_and(|code| !reads_itself(code))
     }
 
+    /// Whether it is a model that may have no rows of its own.
+    #[must_use]
+    pub fn is_view(&self) -> bool {
+        *self.resource_type == *"model" && !matches!(self.materialized(), "table" | "incremental")
+    }
+
     /// Its code and its hooks.
     pub fn own_texts(&self) -> impl Iterator<Item = &str> {
         let hooks = [self.config.pre_hook, self.config.post_hook];

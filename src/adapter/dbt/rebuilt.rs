@@ -3,15 +3,15 @@
 //!
 //! In doubt a table is not named. A table is named only if the first command that builds anything
 //! builds everything; dbt's own `table` materialization makes it; nothing that dbt may run before it
-//! names it, in its code, its hooks or the macros that it reaches; and nothing of that finds relations
-//! by looking around or puts their names together.
+//! names it or a view that reads it, in its code, its hooks or the macros that it reaches; and nothing
+//! of that finds relations by looking around or puts their names together.
 //!
 //! May import its siblings `commands`, `manifest` and `mapped`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::commands::subcommand;
-use super::manifest::Raw;
+use super::manifest::{Raw, RawNode};
 
 /// Options that change nothing about what is built; those of the second list have a value.
 const HARMLESS: [&str; 12] = [
@@ -56,7 +56,7 @@ const LOOKS_AROUND: [&str; 7] = [
     "get_relations_by_prefix",
 ];
 
-/// A model's id → the ids of the nodes that refer to it.
+/// A model's id → the ids of all nodes that dbt runs after it.
 pub type Rebuilt = BTreeMap<String, BTreeSet<String>>;
 
 /// The tables that are made anew.
@@ -80,21 +80,18 @@ pub fn rebuilt(raw: &Raw<'_>, commands: &[Vec<String>]) -> Rebuilt {
     for source in raw.sources.values() {
         candidates.remove(&*source.source_identifier().to_lowercase());
     }
-    let mut read: BTreeSet<&str> = BTreeSet::new();
-    for (reader, texts) in &project.texts {
-        for name in texts.words.iter().filter_map(|word| candidates.get_key_value(word)) {
-            if !project.runs_after(reader, name.1) {
-                read.insert(name.0);
-            }
+    let mut found = Rebuilt::new();
+    for (name, id) in candidates {
+        let after = project.descendants(id);
+        let too_early = |readers: &BTreeSet<&str>| readers.iter().any(|one| !after.contains(one));
+        let views = after.iter().filter_map(|child| project.views.get(child));
+        let mut faces = views.map(String::as_str).chain([name.as_str()]);
+        let is_read = faces.any(|face| project.readers.get(face).is_some_and(too_early));
+        if !is_read && !too_early(&project.dark) {
+            found.insert(id.to_owned(), after.into_iter().map(str::to_owned).collect());
         }
     }
-    let dark: Vec<&str> =
-        project.texts.iter().filter(|(_, texts)| texts.dark).map(|(id, _)| *id).collect();
-    let named = candidates.iter().filter(|(name, _)| !read.contains(name.as_str()));
-    named
-        .filter(|(_, id)| dark.iter().all(|reader| project.runs_after(reader, id)))
-        .map(|(_, id)| ((*id).to_owned(), project.children(id)))
-        .collect()
+    found
 }
 
 /// Whether the first command that builds anything builds everything; and whether it is the first to
@@ -141,36 +138,66 @@ fn is_plain(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// What a node says: in its code, its hooks, and the macros that it reaches.
-#[derive(Default)]
-struct Texts {
-    words: BTreeSet<String>,
+/// What code says.
+#[derive(Clone, Default)]
+struct Said {
+    /// Names of relations of the project.
+    names: BTreeSet<String>,
     /// Whether it may read what it does not name.
     dark: bool,
 }
 
+impl Said {
+    fn take(&mut self, text: &str, names: &BTreeSet<String>) {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
+        for word in text.split(|c| !is_word(c)).filter(|word| !word.is_empty()) {
+            let word = word.to_lowercase();
+            self.dark |= LOOKS_AROUND.contains(&word.as_str()) || word.starts_with("pg_");
+            if names.contains(&word) {
+                self.names.insert(word);
+            }
+        }
+    }
+}
+
+/// Who says what, with the macros that it reaches, and what runs after what.
+#[derive(Default)]
 struct Project<'a> {
-    texts: BTreeMap<&'a str, Texts>,
-    parents: BTreeMap<&'a str, Vec<&'a str>>,
+    /// A relation's name → the nodes that say it.
+    readers: BTreeMap<String, BTreeSet<&'a str>>,
+    /// The nodes that may read what they do not name.
+    dark: BTreeSet<&'a str>,
+    /// Who refers to a node.
+    children: BTreeMap<&'a str, Vec<&'a str>>,
+    /// Names of what has no rows of its own.
+    views: BTreeMap<&'a str, String>,
 }
 
 impl<'a> Project<'a> {
     /// `alone`: no command runs hooks before the one that builds.
     fn of(raw: &'a Raw<'a>, alone: bool) -> Self {
-        let macros: BTreeMap<&str, Texts> = raw
-            .macros
-            .iter()
-            .filter(|(_, one)| !DBT.contains(&one.package()))
-            .map(|(id, one)| (&**id, Texts::of_macro(&one.macro_sql)))
-            .collect();
-        let mut project = Self { texts: BTreeMap::new(), parents: BTreeMap::new() };
+        let name = |node: &RawNode<'_>| node.relation_identifier().to_lowercase();
+        let names: BTreeSet<String> = raw.nodes.values().map(name).collect();
+        let mut macros: BTreeMap<&str, Said> = BTreeMap::new();
+        for (id, one) in raw.macros.iter().filter(|(_, one)| !DBT.contains(&one.package())) {
+            macros.entry(id).or_default().take(&one.macro_sql, &names);
+        }
+        let mut project = Self::default();
         for (id, node) in raw.nodes.iter().chain(&raw.functions) {
-            project.parents.insert(id, node.parents().collect());
+            for parent in node.parents() {
+                project.children.entry(parent).or_default().push(id);
+            }
+            if node.is_view() {
+                project.views.insert(id, name(node));
+            }
             if alone && id.contains("on-run-end") {
                 continue; // after everything
             }
-            let mut texts = Texts::default();
-            node.own_texts().for_each(|text| texts.add(text));
+            let mut said = Said::default();
+            for text in node.own_texts() {
+                said.take(text, &names);
+                said.dark |= names_are_put_together(text);
+            }
             let mut reached: BTreeSet<&str> = BTreeSet::new();
             let mut next: Vec<&str> = node.macros().collect();
             while let Some(one) = next.pop() {
@@ -178,60 +205,31 @@ impl<'a> Project<'a> {
                     && let Some(found) = raw.macro_by_id(one)
                 {
                     next.extend(found.macros());
-                    if let Some(said) = macros.get(one) {
-                        texts.words.extend(said.words.iter().cloned());
-                        texts.dark |= said.dark;
+                    if let Some(more) = macros.get(one) {
+                        said.names.extend(more.names.iter().cloned());
+                        said.dark |= more.dark;
                     }
                 }
             }
-            project.texts.insert(id, texts);
+            for name in said.names {
+                project.readers.entry(name).or_default().insert(id);
+            }
+            if said.dark {
+                project.dark.insert(id);
+            }
         }
         project
     }
 
-    /// Whether dbt runs `reader` only once `made` is there.
-    fn runs_after(&self, reader: &str, made: &str) -> bool {
+    /// What dbt runs only once this node is there.
+    fn descendants(&self, id: &'a str) -> BTreeSet<&'a str> {
         let mut seen = BTreeSet::new();
-        let mut next = vec![reader];
+        let mut next = vec![id];
         while let Some(one) = next.pop() {
-            for parent in self.parents.get(one).into_iter().flatten() {
-                if *parent == made {
-                    return true;
-                }
-                if seen.insert(*parent) {
-                    next.push(parent);
-                }
-            }
+            let children = self.children.get(one).into_iter().flatten();
+            next.extend(children.filter(|child| seen.insert(**child)));
         }
-        false
-    }
-
-    fn children(&self, id: &str) -> BTreeSet<String> {
-        let refers = self.parents.iter().filter(|(_, parents)| parents.contains(&id));
-        refers.map(|(child, _)| (*child).to_owned()).collect()
-    }
-}
-
-impl Texts {
-    fn of_macro(text: &str) -> Self {
-        let mut texts = Self::default();
-        texts.take_words(text);
-        texts
-    }
-
-    /// Adds the code of a node or a hook.
-    fn add(&mut self, text: &str) {
-        self.take_words(text);
-        self.dark |= names_are_put_together(text);
-    }
-
-    fn take_words(&mut self, text: &str) {
-        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
-        for word in text.split(|c| !is_word(c)).filter(|word| !word.is_empty()) {
-            let word = word.to_lowercase();
-            self.dark |= LOOKS_AROUND.contains(&word.as_str()) || word.starts_with("pg_");
-            self.words.insert(word);
-        }
+        seen
     }
 }
 

@@ -57,7 +57,8 @@ fn tables_of_a_whole_build_come_without_rows_and_who_refers_to_them_is_known() {
     let text = project().to_string();
     let raw: Raw<'_> = serde_json::from_str(&text).unwrap();
     let found = rebuilt(&raw, &[vec!["build".to_owned()]]);
-    assert_eq!(found["model.shop.orders"], BTreeSet::from(["model.shop.daily".to_owned()]));
+    let after = ["model.shop.daily", "model.shop.monthly"].map(str::to_owned);
+    assert_eq!(found["model.shop.orders"], BTreeSet::from(after));
 }
 
 #[test]
@@ -132,6 +133,21 @@ fn what_is_named_by_something_that_may_run_before_it_keeps_its_rows() {
     assert_eq!(tested, ["daily", "orders", "staged"]);
     let source = json!({"source.shop.x.orders": {"name": "x", "identifier": "orders"}});
     assert_eq!(with(|all| all["sources"] = source), ["daily", "monthly", "staged"]);
+}
+
+#[test]
+fn who_reads_a_view_reads_what_is_below_it() {
+    let with_view = |more: &str, parents: &[&str]| {
+        with(|all| {
+            add(all, model("v", "select * from {{ ref('orders') }}", &["orders"]));
+            all["nodes"]["model.shop.v"]["config"]["materialized"] = json!("view");
+            add(all, model("other", more, parents));
+        })
+    };
+    let all = ["daily", "monthly", "orders", "other", "staged"];
+    assert_eq!(with_view("select * from {{ ref('v') }}", &["v"]), all);
+    let early = with_view("select count(*) from shop.v", &[]);
+    assert_eq!(early, ["daily", "monthly", "other"], "staged and orders are below v");
 }
 
 #[test]

@@ -109,8 +109,11 @@ impl DbtProject {
                 .iter()
                 .any(|prefix| (self.env)(&format!("{prefix}{name}")).is_some())
         });
-        let rebuilt =
-            if narrowed { BTreeMap::new() } else { rebuilt::rebuilt(&raw, &self.commands) };
+        // Elsewhere a copy shares its rows with the original.
+        let rebuilt = match self.located.adapter.as_str() {
+            "postgres" if !narrowed => rebuilt::rebuilt(&raw, &self.commands),
+            _ => BTreeMap::new(),
+        };
         let reported = raw.metadata.dbt_version.as_deref();
         let dbt_version = reported.unwrap_or(version).to_owned();
         drop(raw);

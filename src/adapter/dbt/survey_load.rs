@@ -77,6 +77,11 @@ fn a_large_project_is_read_in_seconds() {
     let survey = project.read_survey(&redirect, "1.11.0").unwrap();
     println!("{:?}, after: {}, {}", began.elapsed(), memory("VmRSS"), memory("VmHWM"));
     assert_eq!(survey.build.nodes.len(), NODES);
+    let text = manifest("/d/live.duckdb");
+    let raw: super::manifest::Raw<'_> = serde_json::from_str(&text).unwrap();
+    let began = Instant::now();
+    let found = super::rebuilt::rebuilt(&raw, &[vec!["build".to_owned()]]);
+    println!("{} tables that are made anew: {:?}", found.len(), began.elapsed());
     let began = Instant::now();
     let failed = |at: usize| crate::domain::project::NodeResult {
         unique_id: format!("model.shop.m{at}"),

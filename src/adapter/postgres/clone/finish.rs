@@ -8,7 +8,6 @@ use tokio_postgres::types::Oid;
 
 use super::super::definitions::{self, Kind, Node, Scope, head, rows, schema_oids};
 use super::Copying;
-use super::plan::Plan;
 use super::read::Original;
 use super::say::{say, try_to_say};
 use crate::adapter::sql::identifier;
@@ -19,10 +18,8 @@ pub async fn finish(
     copying: &Copying<'_>,
     client: &Client,
     original: &Original,
-    plan: &Plan,
 ) -> Answer<Vec<String>> {
     let mut notes = original.notes.clone();
-    notes.extend(plan.notes.iter().cloned());
     let me = Me::of(client).await?;
     let mut certain = Vec::new();
     let mut perhaps = Vec::new();
@@ -44,7 +41,7 @@ pub async fn finish(
     for failed in try_to_say(client, &perhaps).await? {
         notes.push(format!("not copied: {failed}"));
     }
-    notes.extend(differences(copying, client, original, plan).await?);
+    notes.extend(differences(copying, client, original).await?);
     let mut seen = BTreeSet::new();
     notes.retain(|note| seen.insert(note.clone()));
     Ok(notes)
@@ -98,7 +95,6 @@ async fn differences(
     copying: &Copying<'_>,
     client: &Client,
     original: &Original,
-    plan: &Plan,
 ) -> Answer<Vec<String>> {
     let builds: Vec<String> = copying.pairs.iter().map(|(_, build)| build.clone()).collect();
     let schemas: Vec<Oid> = schema_oids(client, &builds).await?.values().copied().collect();
@@ -112,7 +108,6 @@ async fn differences(
     for node in &original.definitions.nodes {
         match there.get_mut(&(node.kind, node.statements.as_slice())) {
             Some(count) if *count > 0 => *count -= 1,
-            _ if plan.left_out.contains(&node.statements) => {}
             _ => {
                 let what = node.statements.first().map_or("", |text| head(text));
                 missing.push(format!("the copy is not like live: {what}"));

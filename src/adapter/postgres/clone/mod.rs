@@ -68,12 +68,12 @@ pub async fn copy(copying: &Copying<'_>, progress: &dyn Fn(u64, u64)) -> Answer<
     let original = read::original(&reader, copying).await?;
     make_schemas(&writer, copying).await?;
     let plan = plan::Plan::of(&original)?;
-    say(&writer, &plan.before_rows).await?;
+    say(&writer, &plan.before).await?;
     rows::copy(copying, &original, &plan, &writer, progress).await?;
     say(&writer, &original.counters).await?;
     reader.batch_execute("ROLLBACK").await.map_err(|error| refused("reading live", &error))?;
-    say(&writer, &plan.after_rows).await?;
-    let notes = finish::finish(copying, &writer, &original, &plan).await?;
+    say(&writer, &plan.after).await?;
+    let notes = finish::finish(copying, &writer, &original).await?;
     let mark = |name: &String| format!("COMMENT ON TABLE {name} IS {}", literal(BARE));
     let marks: Vec<String> = original.bare.values().map(mark).collect();
     say(&writer, &marks).await?;
@@ -85,7 +85,8 @@ pub async fn copy(copying: &Copying<'_>, progress: &dyn Fn(u64, u64)) -> Answer<
 async fn settle(client: &Client) -> Answer<()> {
     let text = "SET search_path TO pg_catalog; SET row_security TO off; \
                 SET check_function_bodies TO off; SET default_tablespace TO ''; \
-                SET synchronous_commit TO off; SET maintenance_work_mem TO '256MB'; SET DateStyle TO ISO; SET statement_timeout TO 0; \
+                SET synchronous_commit TO off; SET maintenance_work_mem TO '256MB'; \
+                SET DateStyle TO ISO; SET statement_timeout TO 0; \
                 SET idle_in_transaction_session_timeout TO 0";
     client.batch_execute(text).await.map_err(|error| refused("preparing to copy", &error))?;
     if definitions::Version::of(client).await?.is(14) {

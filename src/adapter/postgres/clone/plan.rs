@@ -13,15 +13,11 @@ use crate::failure::Failure;
 #[derive(Default)]
 pub struct Plan {
     /// Types, functions, sequences and tables that rows need.
-    pub before_rows: Vec<String>,
+    pub before: Vec<String>,
     /// Keys, indexes and statistics objects of each table with rows, by its OID.
-    pub with_rows: BTreeMap<Oid, Vec<String>>,
+    pub along: BTreeMap<Oid, Vec<String>>,
     /// Views, foreign keys and everything else that makes something.
-    pub after_rows: Vec<String>,
-    /// What is left out on purpose, as it is said in live.
-    pub left_out: BTreeSet<Vec<String>>,
-    /// Why.
-    pub notes: Vec<String>,
+    pub after: Vec<String>,
 }
 
 impl Plan {
@@ -37,37 +33,26 @@ impl Plan {
         let hanging = addresses(&making, with_table);
         let early = definitions.with_needs(first);
         let needed = definitions.with_needs(hanging.iter().copied());
-        let mut plan = Self {
-            before_rows: Vec::new(),
-            with_rows: BTreeMap::new(),
-            after_rows: Vec::new(),
-            left_out: BTreeSet::new(),
-            notes: Vec::new(),
-        };
+        let mut plan = Self::default();
         let mut foreign = Vec::new();
         for node in making {
-            if let Some(note) = left_out(original, node.address, node.kind) {
-                plan.notes.push(format!("{note} ({})", node.statements.join("; ")));
-                plan.left_out.insert(node.statements.clone());
-                continue;
-            }
             let statements = node.statements.iter().cloned();
             if node.kind == Kind::Foreign {
                 foreign.extend(statements);
             } else if early.contains(&node.address) {
-                plan.before_rows.extend(statements);
+                plan.before.extend(statements);
             } else if with_table(node.kind, node.table) {
-                plan.with_rows.entry(node.table).or_default().extend(statements);
+                plan.along.entry(node.table).or_default().extend(statements);
             } else if needed.contains(&node.address) {
-                plan.before_rows.extend(statements);
+                plan.before.extend(statements);
             } else {
-                plan.after_rows.extend(statements);
+                plan.after.extend(statements);
             }
         }
         // A partitioned index counts once all its parts are there, and a foreign key needs it.
         let attach = definitions.nodes.iter().filter(|node| node.kind == Kind::Attach);
-        plan.after_rows.extend(attach.flat_map(|node| node.statements.iter().cloned()));
-        plan.after_rows.append(&mut foreign);
+        plan.after.extend(attach.flat_map(|node| node.statements.iter().cloned()));
+        plan.after.append(&mut foreign);
         Ok(plan)
     }
 }
@@ -77,19 +62,4 @@ fn addresses(
     wanted: impl Fn(Kind, Oid) -> bool,
 ) -> BTreeSet<Address> {
     making.iter().filter(|node| wanted(node.kind, node.table)).map(|node| node.address).collect()
-}
-
-/// Why something is left out: it would need rows that are not copied.
-fn left_out(original: &Original, address: Address, kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Foreign
-            if original.targets.get(&address).is_some_and(|to| original.bare.contains_key(to)) =>
-        {
-            Some("a foreign key to a table that is rebuilt is left out")
-        }
-        Kind::Refresh if original.bare.contains_key(&address.1) => {
-            Some("a materialized view that is rebuilt is left empty")
-        }
-        _ => None,
-    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres::types::Oid;
 
-use super::super::definitions::{self, Address, Definitions, Kind, Scope, rows, schema_oids};
+use super::super::definitions::{self, Definitions, Kind, Scope, rows, schema_oids};
 use super::super::words::{is_locked_out, refused};
 use super::{Copying, bodies};
 use crate::adapter::sql::{identifier, literal};
@@ -31,8 +31,6 @@ pub struct Original {
     pub snapshot: String,
     /// Tables that come without rows, and their names in the build.
     pub bare: BTreeMap<Oid, String>,
-    /// Foreign keys → the table that they refer to.
-    pub targets: BTreeMap<Address, Oid>,
     /// What cannot be copied, and what is worth a word.
     pub notes: Vec<String>,
 }
@@ -80,14 +78,13 @@ pub async fn original(client: &Client, copying: &Copying<'_>) -> Answer<Original
     let (tables, bare) = tables(client, copying, &schemas, &unread).await?;
     client.batch_execute("ROLLBACK TO SAVEPOINT renamed").await.map_err(doing)?;
 
-    let targets = targets(client, &scope.relations).await?;
     for node in definitions.nodes.iter_mut().filter(|node| node.kind == Kind::Routine) {
         for statement in &mut node.statements {
             *statement = bodies::repoint(statement, copying.pairs, &names);
         }
         notes.extend(bodies::doubts(&node.statements[0], &lives));
     }
-    Ok(Original { definitions, tables, counters, snapshot, bare, targets, notes })
+    Ok(Original { definitions, tables, counters, snapshot, bare, notes })
 }
 
 /// Begins a transaction and locks every table against changes of its shape, also those that are made
@@ -189,8 +186,8 @@ async fn tables(
     Ok((found, bare))
 }
 
-/// Of the tables whose rows are not needed those that nothing in live reads or refers to but what
-/// may.
+/// Of the tables whose rows are not needed those that nothing reads or refers to but what may, and
+/// whose names, and those of the views over them, no function says.
 async fn unread(client: &Client, copying: &Copying<'_>, schemas: &[Oid]) -> Answer<BTreeSet<Oid>> {
     if copying.without_rows.is_empty() {
         return Ok(BTreeSet::new());
@@ -198,31 +195,31 @@ async fn unread(client: &Client, copying: &Copying<'_>, schemas: &[Oid]) -> Answ
     let key =
         |row: &tokio_postgres::Row| -> (String, String) { (row.get("schema"), row.get("name")) };
     let mut wanted: BTreeMap<Oid, &BTreeSet<(String, String)>> = BTreeMap::new();
-    let mut names: BTreeMap<String, Oid> = BTreeMap::new();
+    let mut names: Vec<(String, Oid)> = Vec::new();
     for row in rows(client, include_str!("sql/plain.sql"), &[&schemas]).await? {
         let key = key(&row);
         if let Some(may) = copying.without_rows.get(&key) {
             wanted.insert(row.get("oid"), may);
-            names.insert(key.1, row.get("oid"));
+            names.push((key.1, row.get("oid")));
         }
     }
     let oids: Vec<Oid> = wanted.keys().copied().collect();
     let mut unread: BTreeSet<Oid> = oids.iter().copied().collect();
     for row in rows(client, include_str!("sql/readers.sql"), &[&oids]).await? {
         let of: Oid = row.get("of");
-        let reader: Option<String> = row.get("name");
-        let may = reader.is_some() && wanted.get(&of).is_some_and(|may| may.contains(&key(&row)));
-        if !may {
-            unread.remove(&of);
+        let reader = row.get::<_, Option<String>>("name").map(|_| key(&row));
+        match reader.filter(|reader| wanted.get(&of).is_some_and(|may| may.contains(reader))) {
+            Some((_, view)) => names.push((view, of)),
+            None => drop(unread.remove(&of)),
         }
     }
     let sql = "SELECT lower(p.prosrc) AS body FROM pg_proc p WHERE p.pronamespace = ANY ($1)";
     for row in rows(client, sql, &[&schemas]).await? {
         let body: String = row.get("body");
-        for word in body.split(|c: char| c.is_ascii() && !c.is_ascii_alphanumeric() && c != '_') {
-            if let Some(oid) = names.get(word) {
-                unread.remove(oid);
-            }
+        let is_word = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || c == '_';
+        let words: BTreeSet<&str> = body.split(|c| !is_word(c)).collect();
+        for (_, oid) in names.iter().filter(|(name, _)| words.contains(name.as_str())) {
+            unread.remove(oid);
         }
     }
     Ok(unread)
@@ -245,11 +242,4 @@ async fn counters(client: &Client, copying: &Copying<'_>, schemas: &[Oid]) -> An
         }
     }
     Ok(found)
-}
-
-async fn targets(client: &Client, relations: &[Oid]) -> Answer<BTreeMap<Address, Oid>> {
-    let sql = "SELECT 'pg_constraint'::regclass::oid AS class, oid, confrelid FROM pg_constraint \
-               WHERE contype = 'f' AND conrelid = ANY ($1)";
-    let found = rows(client, sql, &[&relations]).await?;
-    Ok(found.iter().map(|row| ((row.get("class"), row.get("oid")), row.get("confrelid"))).collect())
 }

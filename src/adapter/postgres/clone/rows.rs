@@ -55,7 +55,7 @@ pub async fn copy(
     let mut tables: Vec<&Table> = original
         .tables
         .iter()
-        .filter(|table| table.insert.is_some() || plan.with_rows.contains_key(&table.oid))
+        .filter(|table| table.insert.is_some() || plan.along.contains_key(&table.oid))
         .collect();
     tables.sort_by_key(|table| std::cmp::Reverse(table.bytes));
     let ranges = Version::of(watcher).await?.is(14);
@@ -140,7 +140,7 @@ fn statement(piece: &Piece<'_>, work: &Work<'_>) -> String {
 /// What follows a table's rows.
 fn hanging(table: &Table, work: &Work<'_>) -> Vec<String> {
     let mut parts: Vec<String> =
-        work.plan.with_rows.get(&table.oid).into_iter().flatten().cloned().collect();
+        work.plan.along.get(&table.oid).into_iter().flatten().cloned().collect();
     if table.insert.is_some() {
         // Queries would be planned blindly until the server came round to it by itself.
         parts.push(format!("ANALYZE {}", table.build));

@@ -42,7 +42,10 @@ impl World {
         let place = |schema: &str, name: &str| (schema.to_owned(), name.to_owned());
         let without_rows: Bare = without_rows
             .iter()
-            .map(|(schema, name)| (place(schema, name), [place(schema, "reader")].into()))
+            .map(|(schema, name)| {
+                let may = ["reader", "second"].map(|reader| place(schema, reader));
+                (place(schema, name), may.into())
+            })
             .collect();
         let copying = Copying {
             connect: &connect,
@@ -127,6 +130,8 @@ async fn tables_that_are_rebuilt_come_without_rows_unless_something_reads_them()
          COMMENT ON TABLE a.t IS 'ours';
          CREATE VIEW a.reader AS SELECT * FROM a.t;
          CREATE TABLE a.kept AS SELECT 1 AS x; CREATE VIEW a.stranger AS SELECT * FROM a.kept;
+         CREATE TABLE a.deep AS SELECT 1 AS x; CREATE VIEW a.second AS SELECT * FROM a.deep;
+         CREATE VIEW a.stranger_above AS SELECT * FROM a.second;
          CREATE TABLE a.key (x int PRIMARY KEY); INSERT INTO a.key VALUES (1);
          CREATE TABLE a.refers (x int REFERENCES a.key); INSERT INTO a.refers VALUES (1);
          CREATE TABLE a.called AS SELECT 1 AS x;
@@ -140,12 +145,14 @@ async fn tables_that_are_rebuilt_come_without_rows_unless_something_reads_them()
         return;
     };
     let pairs = pairs(&[("a", "b")]);
-    let rebuilt = ["t", "kept", "key", "refers", "called", "typed", "parent"].map(|one| ("a", one));
+    let rebuilt =
+        ["t", "kept", "deep", "key", "refers", "called", "typed", "parent"].map(|one| ("a", one));
     let notes = world.copy_as("postgres", &pairs, &rebuilt).await.expect("a copy");
     assert_eq!(notes, Vec::<String>::new());
     for (table, rows) in [
         ("t", "0"),
         ("kept", "1"),
+        ("deep", "1"),
         ("key", "1"),
         ("refers", "0"),
         ("called", "1"),

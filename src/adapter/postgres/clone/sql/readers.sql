@@ -1,11 +1,15 @@
--- What depends on tables ($1: their OIDs) or on the types of their rows and is no part of them: the
--- view it belongs to, or nothing.
-SELECT coalesce(t.typrelid, d.refobjid) AS of, n.nspname::text AS schema, c.relname::text AS name
-FROM pg_depend d
-LEFT JOIN pg_type e ON d.refclassid = 'pg_type'::regclass AND e.oid = d.refobjid
-LEFT JOIN pg_type t ON t.oid = CASE WHEN e.typrelid <> 0 THEN e.oid ELSE e.typelem END AND t.typrelid <> 0
-LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-LEFT JOIN pg_class c ON c.oid = r.ev_class
-LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE d.deptype = 'n' AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = ANY ($1)
-                           OR d.refclassid = 'pg_type'::regclass AND t.typrelid = ANY ($1))
+-- What depends on tables ($1: their OIDs) or on the types of their rows and is no part of them: the view
+-- it belongs to, or nothing; and what depends on such a view, and so on.
+WITH RECURSIVE found AS (
+  SELECT o AS "of", o AS on_what, NULL::oid AS reader FROM unnest($1::oid[]) o
+  UNION
+  SELECT f."of", c.oid, coalesce(c.oid, 0) FROM found f
+  JOIN pg_type t ON t.typrelid = f.on_what
+  JOIN pg_depend d ON d.deptype = 'n'
+    AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = f.on_what
+         OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray))
+  LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+  LEFT JOIN pg_class c ON c.oid = r.ev_class)
+SELECT f."of", n.nspname::text AS schema, c.relname::text AS name
+FROM found f LEFT JOIN pg_class c ON c.oid = f.reader LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE f.reader IS NOT NULL
