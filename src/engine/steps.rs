@@ -6,6 +6,7 @@ use super::{
 };
 use crate::domain::inventory::compare;
 use crate::domain::plan::Effect;
+use crate::domain::slot::Content;
 use crate::domain::verify::{Action, Finding, judge};
 use crate::ports::{DbtEnd, Site};
 
@@ -28,11 +29,17 @@ impl Engine<'_> {
         }
         let seen = seen.map_err(Failure::from)?;
         for Pair { live, other } in pairs {
+            if let Content::Busy { reason } = seen.content(other) {
+                let message = format!("{other} cannot be read now: {reason}");
+                return Err(Failure::new(Kind::Locked, message)
+                    .next("wait until whoever uses it is done, then run the same command again"));
+            }
             let incoming = seen.content(other).release();
             if incoming != Some(*publishes) {
                 return Err(Failure::stopped(format!(
                     "{other} should hold {publishes}, sealed, but its stamp does not say so"
-                )));
+                ))
+                .next("switchback status"));
             }
             let now = seen.content(live).release();
             let as_planned = now == *displaces || (plan.adopts && now.is_none());

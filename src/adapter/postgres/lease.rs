@@ -117,7 +117,7 @@ pub(super) async fn fence(tx: &impl GenericClient, environment: &str, token: Tok
             &[&environment],
         )
         .await
-        .map_err(|error| words::refused("testing the lease", &error))?;
+        .map_err(|error| words::refused_by_the_ledger("testing the lease", &error))?;
     let lease = found.as_ref().map(of).transpose()?.flatten();
     if lease.as_ref().is_some_and(|lease| lease.token == token) {
         return Ok(());

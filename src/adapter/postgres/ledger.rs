@@ -134,7 +134,7 @@ impl Ledger for SchemaLedger {
 
     async fn append(&self, draft: Draft) -> Answer<()> {
         let doing = "writing the ledger";
-        let no = |error| words::refused(doing, &error);
+        let no = |error| words::refused_by_the_ledger(doing, &error);
         if draft.token.is_none() {
             self.create().await?; // Whoever has a token has the ledger.
         }
@@ -240,7 +240,7 @@ impl Ledger for SchemaLedger {
         let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
             [&self.environment, &number, &lease::interval(ttl)];
         let changed = client.execute(sql, &parameters).await;
-        if changed.map_err(|error| words::refused(doing, &error))? == 0 {
+        if changed.map_err(|error| words::refused_by_the_ledger(doing, &error))? == 0 {
             let rows = self.sessions.ask(doing, ROW, &[&self.environment]).await?;
             let holder = rows.first().map(lease::of).transpose()?.flatten();
             return Err(PortError::Refused(lease::lost(holder.as_ref())));

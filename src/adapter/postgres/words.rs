@@ -18,6 +18,17 @@ pub fn refused(doing: &str, error: &Error) -> PortError {
     PortError::Refused(failure(doing, error))
 }
 
+/// An error of a statement on the ledger, like [`refused`]. A lock that was not to be had says nothing
+/// about whose the lease is.
+#[must_use]
+pub fn refused_by_the_ledger(doing: &str, error: &Error) -> PortError {
+    let mut failure = failure(doing, error);
+    if is_locked_out(error) {
+        failure.kind = Kind::Stopped;
+    }
+    PortError::Refused(failure)
+}
+
 /// An error of a statement that commits by itself, or of a commit.
 #[must_use]
 pub fn uncertain(doing: &str, error: Error) -> PortError {
