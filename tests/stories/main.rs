@@ -14,6 +14,7 @@ mod odd;
 mod pg;
 mod pg_crash;
 mod pg_dbt;
+mod pg_faults;
 mod postgres;
 mod real_dbt;
 mod runner;

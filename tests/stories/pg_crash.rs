@@ -1,12 +1,9 @@
 //! The crash matrix on PostgreSQL: every step × every point × {killed, error of unknown outcome},
-//! inside the cutover's transaction too; a killed server and cut connections. Then `recover`.
-
-use std::process::Child;
+//! inside the cutover's transaction too. Then `recover`.
 
 use serde_json::Value;
 
-use crate::pg::{PgWorld, Server};
-use crate::world::{finish, signal, until};
+use crate::pg::PgWorld;
 
 /// The points of a step at which it can end, with how.
 const ENDS: &[(&str, &str)] = &[
@@ -20,7 +17,7 @@ const ENDS: &[(&str, &str)] = &[
 const KILLED: i32 = 128 + 9;
 
 /// The keys of the steps that a command would take, as a dry run tells them.
-fn steps(world: &PgWorld<'_>, arguments: &[&str]) -> Vec<String> {
+pub fn steps(world: &PgWorld<'_>, arguments: &[&str]) -> Vec<String> {
     let mut dry = arguments.to_vec();
     dry.push("--dry-run");
     let planned = world.json(&dry, 0);
@@ -61,7 +58,7 @@ fn cell(world: &PgWorld<'_>, arguments: &[&str], kind: &str, (point, how): (&str
 }
 
 /// The invariants after an interrupted run.
-fn check(world: &PgWorld<'_>, name: &str, before: &str) {
+pub fn check(world: &PgWorld<'_>, name: &str, before: &str) {
     let version = world.version(); // Whole before anything is recovered: one release, no mixture.
     let live = world.content();
     let recovered = world.run(&["recover", "--format", "json"]);
@@ -189,85 +186,5 @@ fn a_failed_check_swaps_back_and_can_be_cut_off_meanwhile() {
         world.settle();
         check(&world, &name, &before);
         assert_eq!(world.content(), before, "{name}");
-    }
-}
-
-/// Starts a command that stops at a failpoint, and waits until it did.
-fn stopped_at(world: &PgWorld<'_>, failpoint: &str, arguments: &[&str]) -> Child {
-    let mut command = world.command(arguments);
-    let run = command.env("SWITCHBACK_FAILPOINT", format!("{failpoint}=stop")).spawn().unwrap();
-    let stat = format!("/proc/{}/stat", run.id());
-    until(failpoint, || std::fs::read_to_string(&stat).is_ok_and(|text| text.contains(") T ")));
-    run
-}
-
-#[test]
-fn connections_can_be_cut_at_every_step() {
-    let Some(world) = PgWorld::new() else { return };
-    world.deploy("1");
-    let mut version = 1;
-    for at in [
-        "clone:intended",
-        "build:intended",
-        "seal:intended",
-        "sync-grants:intended",
-        "drift:recorded",
-        "swap:intended",
-        "swap:locked",
-        "swap:renamed",
-        "swap:performed",
-        "keep:intended",
-        "keep:performed",
-    ] {
-        version += 1;
-        world.release(&version.to_string());
-        let before = world.content();
-        let run = stopped_at(&world, at, &["deploy"]);
-        world.sql_as(
-            "postgres",
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like \
-             'switchback%' and datname = current_database()",
-        );
-        signal(run.id(), "CONT");
-        let run = finish(run);
-        assert!([0, 1, 3, 6].contains(&run.code), "{at} ended {}:\n{}", run.code, run.err);
-        if run.code == 3 {
-            assert_eq!(world.content(), before, "{at}: exit 3 promises that nothing changed");
-        }
-        world.settle();
-        check(&world, at, &before);
-    }
-}
-
-#[test]
-fn the_server_can_be_killed_at_every_step() {
-    let Some(mut server) = Server::start() else { return };
-    for at in [
-        "clone:performed",
-        "build:performed",
-        "seal:performed",
-        "drift:recorded",
-        "swap:locked",
-        "swap:renamed",
-        "swap:performed",
-        "keep:intended",
-    ] {
-        let before = {
-            let Some(world) = PgWorld::on(&server) else { return };
-            world.deploy("1");
-            world.release("2");
-            let before = world.content();
-            let run = stopped_at(&world, at, &["deploy"]);
-            (world.into_parts(), before, run)
-        };
-        let (parts, before, run) = before;
-        server.kill();
-        signal(run.id(), "CONT");
-        let run = finish(run);
-        assert!([1, 3, 6].contains(&run.code), "{at} ended {}:\n{}", run.code, run.err);
-        server.up();
-        let world = PgWorld::from_parts(&server, parts);
-        check(&world, at, &before);
-        world.run(&["status"]).expect(0);
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: no session of ours has a search path but `pg_catalog`: every name we write is
 //! qualified, and names that PostgreSQL prints for us are whole.
 //!
-//! May import `adapter::sql`, `failure`, `ports` and its siblings.
+//! May import `adapter::sql`, `failpoint`, `failure`, `ports` and its siblings.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,6 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::profile::{Settings, SslMode};
 use super::{tls, words};
 use crate::adapter::sql::{identifier, literal};
+use crate::failpoint::wait;
 use crate::failure::Outcome;
 use crate::ports::{Answer, PortError};
 
@@ -128,7 +129,7 @@ impl Connector {
 /// statements mean or how values are printed.
 fn setup(role: Option<&str>) -> String {
     let role = role.map_or_else(String::new, |role| format!("SET ROLE {};\n", identifier(role)));
-    let lock = literal(&format!("{}ms", LOCK_TIMEOUT.as_millis()));
+    let lock = literal(&format!("{}ms", wait(LOCK_TIMEOUT).as_millis()));
     format!(
         "{role}SET search_path TO pg_catalog;\n\
          SET client_min_messages TO error;\n\

@@ -71,7 +71,7 @@ impl Postgres {
                 Err(PortError::Refused(failure)) if failure.kind == Kind::Locked => {
                     let back = "ROLLBACK TO SAVEPOINT cutover; RELEASE SAVEPOINT cutover";
                     tx.batch_execute(back).await.map_err(no)?;
-                    if began.elapsed() > PATIENCE {
+                    if began.elapsed() > failpoint::wait(PATIENCE) {
                         let all = contents::relations(tx, &self.lives(), true).await.map_err(no)?;
                         return Err(self.held_up(tx.client(), &all, "read").await);
                     }

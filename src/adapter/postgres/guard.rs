@@ -1,7 +1,7 @@
 //! The guard on live: a transaction of its own that keeps writers out from the look for drift to the
 //! cutover, which happens in the same transaction.
 //!
-//! Invariant: readers are never kept out here. May import `domain`, `failure`, `ports` and this
+//! Invariant: readers are never kept out here. May import `domain`, `failpoint`, `failure`, `ports` and this
 //! adapter's files.
 
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use super::contents::{self, Listed};
 use super::session::Fresh;
 use super::warehouse::Postgres;
 use super::{lease, sql, words};
+use crate::failpoint::wait;
 use crate::failure::{Failure, Kind};
 use crate::ports::{Answer, PortError, Token};
 
@@ -43,7 +44,10 @@ impl Postgres {
             .await
             .map_err(no)?;
         client
-            .batch_execute(&format!("BEGIN; SET LOCAL lock_timeout TO '{}ms'", ATTEMPT.as_millis()))
+            .batch_execute(&format!(
+                "BEGIN; SET LOCAL lock_timeout TO '{}ms'",
+                wait(ATTEMPT).as_millis()
+            ))
             .await
             .map_err(no)?;
         lease::fence(client, self.environment(), fence).await?;
@@ -58,7 +62,7 @@ impl Postgres {
                         break;
                     }
                 }
-                Err(error) if words::is_locked_out(&error) && began.elapsed() < PATIENCE => {}
+                Err(error) if words::is_locked_out(&error) && began.elapsed() < wait(PATIENCE) => {}
                 Err(error) if words::is_locked_out(&error) => {
                     client.batch_execute("ROLLBACK TO SAVEPOINT guarding").await.map_err(no)?;
                     return Err(self.held_up(client, &listed, "written to").await);
@@ -66,7 +70,7 @@ impl Postgres {
                 Err(error) => return Err(no(error)),
             }
             client.batch_execute("ROLLBACK TO SAVEPOINT guarding").await.map_err(no)?;
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(wait(PAUSE)).await;
         }
         let mark = mark(client, &lives).await.map_err(no)?;
         *kept = Some(Guard { fresh, mark });

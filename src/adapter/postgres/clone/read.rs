@@ -11,6 +11,7 @@ use super::super::definitions::{self, Definitions, Kind, Scope, rows, schema_oid
 use super::super::words::{is_locked_out, refused};
 use super::{Copying, bodies};
 use crate::adapter::sql::{identifier, literal};
+use crate::failpoint::wait;
 use crate::failure::Failure;
 use crate::ports::Answer;
 
@@ -18,6 +19,7 @@ use crate::ports::Answer;
 /// behind us.
 const TRIES: u32 = 30;
 const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Live, read.
 pub struct Original {
@@ -93,7 +95,7 @@ async fn lock(client: &Client, lives: &[String]) -> Answer<()> {
     let doing = |error| refused("locking live's tables against changes of their shape", &error);
     let begin = format!(
         "BEGIN; SET LOCAL lock_timeout TO {}",
-        literal(&format!("{}ms", PATIENCE.as_millis()))
+        literal(&format!("{}ms", wait(PATIENCE).as_millis()))
     );
     let mut tries = 0;
     'again: loop {
@@ -117,7 +119,7 @@ async fn lock(client: &Client, lives: &[String]) -> Answer<()> {
                 if tries == TRIES || !(gone || is_locked_out(&error)) {
                     return Err(doing(error));
                 }
-                tokio::time::sleep(Duration::from_millis(300)).await;
+                tokio::time::sleep(wait(PAUSE)).await;
                 continue 'again;
             }
             locked = found;
