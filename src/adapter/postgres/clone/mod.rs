@@ -10,7 +10,7 @@
 //! Invariants: nothing in live is changed; every new schema carries the marker from the transaction
 //! that creates it; rows of all tables are of one moment.
 //!
-//! May import `adapter::sql`, `failure`, `ports` and its siblings.
+//! May import `adapter::sql`, `failpoint`, `failure`, `ports` and its siblings.
 
 pub mod bodies;
 mod crossing;
@@ -23,6 +23,7 @@ mod rows;
 mod say;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,12 +68,13 @@ pub async fn copy(copying: &Copying<'_>, progress: &dyn Fn(u64, u64)) -> Answer<
     settle(&writer).await?;
     let original = read::original(&reader, copying).await?;
     make_schemas(&writer, copying).await?;
-    let plan = plan::Plan::of(&original)?;
+    let mut plan = plan::Plan::of(&original)?;
+    let after = std::mem::take(&mut plan.after);
     say(&writer, &plan.before).await?;
-    rows::copy(copying, &original, &plan, &writer, progress).await?;
+    rows::copy(copying, &original, plan, &writer, progress).await?;
     say(&writer, &original.counters).await?;
     reader.batch_execute("ROLLBACK").await.map_err(|error| refused("reading live", &error))?;
-    say(&writer, &plan.after).await?;
+    say(&writer, &after).await?;
     let notes = finish::finish(copying, &writer, &original).await?;
     let mark = |name: &String| format!("COMMENT ON TABLE {name} IS {}", literal(BARE));
     let marks: Vec<String> = original.bare.values().map(mark).collect();

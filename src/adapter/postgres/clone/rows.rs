@@ -1,45 +1,41 @@
-//! Rows, over several sessions on one snapshot: larger tables first, and large tables in pieces, so
-//! that several sessions are busy with one table. Keys, indexes and statistics follow each table at
-//! once, while others are still being copied.
+//! Rows, over several sessions on one snapshot: larger tables first, and large tables in pieces.
+//! Keys, indexes and statistics follow each table at once, and foreign keys their tables, while others
+//! are still being copied.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use tokio::sync::Notify;
 use tokio_postgres::Client;
+use tokio_postgres::types::Oid;
 
 use super::super::definitions::Version;
 use super::super::words::refused;
-use super::plan::Plan;
+use super::plan::{Along, Plan};
 use super::read::{Original, Table};
+use super::work::{Next, Part, Stage, Task, Unit, Work};
 use super::{Copying, settle};
 use crate::adapter::sql::literal;
 use crate::ports::Answer;
 
 /// How often progress is told while a table is being copied.
 const TICK: Duration = Duration::from_millis(500);
-/// Tables of more than two such pieces are copied in pieces. Small enough that rows of one moment stay
-/// together on disk, large enough that a statement more does not show.
-const PIECE: u64 = 32 * 1024 * 1024;
+/// Tables of more than two such pieces are copied in pieces, each in a transaction of its own. Well
+/// below what the server buffers of its log (`wal_buffers`, 16 MB where there is memory): each commit
+/// wakes the process that writes the log. In larger transactions the buffer runs full, and all sessions
+/// write it themselves, page by page, waiting for each other.
+const PIECE: u64 = 4 * 1024 * 1024;
 
-/// Rows of a table that one statement copies.
-struct Piece<'a> {
-    table: &'a Table,
-    /// Its place among the table's pieces, and how many there are.
-    at: u64,
-    of: u64,
-}
-
-struct Work<'a> {
-    queue: RefCell<VecDeque<Piece<'a>>>,
-    /// Tables of one piece that are being copied.
-    running: RefCell<Vec<&'a str>>,
-    /// Pieces that are not copied yet, by table.
-    left: RefCell<BTreeMap<u32, u64>>,
+struct Copy<'a> {
+    work: RefCell<Work>,
+    /// Told when a part is done: there may be something else to do.
+    moved: Notify,
+    /// Tables in one piece that are being copied.
+    running: RefCell<BTreeSet<String>>,
     done: Cell<u64>,
     total: u64,
-    plan: &'a Plan,
     snapshot: String,
     progress: &'a dyn Fn(u64, u64),
 }
@@ -48,128 +44,164 @@ struct Work<'a> {
 pub async fn copy(
     copying: &Copying<'_>,
     original: &Original,
-    plan: &Plan,
+    plan: Plan,
     watcher: &Client,
     progress: &dyn Fn(u64, u64),
 ) -> Answer<()> {
-    let mut tables: Vec<&Table> = original
-        .tables
-        .iter()
-        .filter(|table| table.insert.is_some() || plan.along.contains_key(&table.oid))
-        .collect();
-    tables.sort_by_key(|table| std::cmp::Reverse(table.bytes));
     let ranges = Version::of(watcher).await?.is(14);
-    let queue: VecDeque<Piece<'_>> =
-        tables.iter().flat_map(|table| pieces(table, ranges)).collect();
-    let jobs = copying.jobs.clamp(1, queue.len().max(1));
-    let work = Work {
-        total: tables.iter().map(|table| table.bytes).sum(),
-        left: RefCell::new(queue.iter().map(|piece| (piece.table.oid, piece.of)).collect()),
-        queue: RefCell::new(queue),
+    let work = Work::of(units(&original.tables, plan, ranges));
+    let jobs = work.sessions(copying.jobs);
+    let copy = Copy {
+        work: RefCell::new(work),
+        moved: Notify::new(),
         running: RefCell::default(),
         done: Cell::new(0),
-        plan,
+        total: original.tables.iter().map(|table| table.bytes).sum(),
         snapshot: literal(&original.snapshot),
         progress,
     };
-    progress(0, work.total);
-    let workers = try_join_all((0..jobs).map(|_| worker(copying, &work)));
+    progress(0, copy.total);
+    let workers = try_join_all((0..jobs).map(|_| worker(copying, &copy)));
     tokio::select! {
         done = workers => done.map(drop)?,
-        never = watch(watcher, &work) => never,
+        never = watch(watcher, &copy) => never,
     }
-    progress(work.total, work.total);
+    progress(copy.total, copy.total);
     Ok(())
 }
 
-/// The pieces of a table. `ranges`: the server finds rows by their place without reading all others.
-fn pieces(table: &Table, ranges: bool) -> impl Iterator<Item = Piece<'_>> {
-    let wanted = table.bytes / PIECE;
-    let of =
-        if ranges && table.insert.is_some() && wanted > 2 { wanted.min(table.pages) } else { 1 };
-    (0..of.max(1)).map(move |at| Piece { table, at, of: of.max(1) })
+/// What belongs together. `ranges`: the server finds rows by their place without reading all others.
+fn units(tables: &[Table], mut plan: Plan, ranges: bool) -> Vec<Unit> {
+    let mut units = Vec::new();
+    let mut places: BTreeMap<Oid, BTreeSet<usize>> = BTreeMap::new();
+    let mut sizes: BTreeMap<Oid, u64> = BTreeMap::new();
+    for table in tables {
+        let along = plan.along.remove(&table.oid).unwrap_or_default();
+        places.entry(table.oid).or_default().insert(units.len());
+        sizes.insert(table.oid, table.bytes);
+        units.push(Unit {
+            name: table.build.clone(),
+            bytes: table.bytes,
+            stages: stages(table, along, ranges),
+            needs: BTreeSet::new(),
+        });
+    }
+    for foreign in plan.foreign {
+        // They would lock each other out, or each the other's second table, where they share one.
+        let mut needs = BTreeSet::new();
+        for table in &foreign.tables {
+            needs.extend(places.get(table).into_iter().flatten().copied());
+            places.entry(*table).or_default().insert(units.len());
+        }
+        let size = |table| sizes.get(table).copied().unwrap_or_default();
+        units.push(Unit {
+            name: "a foreign key".to_owned(),
+            bytes: foreign.tables.iter().map(size).max().unwrap_or_default(),
+            stages: VecDeque::from([parts([foreign.text])]),
+            needs,
+        });
+    }
+    units
 }
 
-async fn worker(copying: &Copying<'_>, work: &Work<'_>) -> Answer<()> {
+fn stages(table: &Table, along: Along, ranges: bool) -> VecDeque<Stage> {
+    // Queries would be planned blindly until the server came round to it by itself.
+    let analyze = table.insert.is_some().then(|| format!("ANALYZE {}", table.build));
+    let of = (table.bytes / PIECE).min(table.pages);
+    match &table.insert {
+        Some(insert) if ranges && of > 2 => {
+            let mut stages = VecDeque::new();
+            let insert = insert.clone();
+            stages.push_back(Stage::Pieces { insert, pages: table.pages, at: 0, of });
+            if !along.indexes.is_empty() {
+                stages.push_back(parts(along.indexes));
+            }
+            let last: Vec<String> = along.rest.into_iter().chain(analyze).collect();
+            stages.push_back(parts([last.join(";\n")]));
+            stages
+        }
+        insert => {
+            let along = along.indexes.into_iter().chain(along.rest);
+            let texts: Vec<String> =
+                insert.clone().into_iter().chain(along).chain(analyze).collect();
+            if texts.is_empty() {
+                return VecDeque::new();
+            }
+            let text = texts.join(";\n");
+            let part = Part { text, bytes: table.bytes, reads: insert.is_some() };
+            VecDeque::from([Stage::Parts(VecDeque::from([part]))])
+        }
+    }
+}
+
+fn parts(texts: impl IntoIterator<Item = String>) -> Stage {
+    let part = |text| Part { text, bytes: 0, reads: false };
+    Stage::Parts(texts.into_iter().map(part).collect())
+}
+
+async fn worker(copying: &Copying<'_>, copy: &Copy<'_>) -> Answer<()> {
     let client = (copying.connect)().await?;
     settle(&client).await?;
+    let mut last = None;
     loop {
-        let Some(piece) = work.queue.borrow_mut().pop_front() else { return Ok(()) };
-        let table = piece.table;
-        let doing = |error| refused(&format!("copying the rows of {}", table.build), &error);
-        if piece.of == 1 {
-            work.running.borrow_mut().push(&table.build);
+        // Before asking, or what is done meanwhile would be missed.
+        let moved = copy.moved.notified();
+        let next = copy.work.borrow_mut().next(last);
+        let task = match next {
+            Next::Say(task) => task,
+            Next::Wait => {
+                moved.await;
+                continue;
+            }
+            Next::Nothing => return Ok(()),
+        };
+        let name = copy.work.borrow().name(task.unit).to_owned();
+        let watched = task.part.bytes > PIECE;
+        if watched {
+            copy.running.borrow_mut().insert(name.clone());
         }
-        let copied = client.batch_execute(&statement(&piece, work)).await;
-        work.running.borrow_mut().retain(|name| *name != table.build);
-        copied.map_err(doing)?;
-        let bytes = table.bytes * (piece.at + 1) / piece.of - table.bytes * piece.at / piece.of;
-        work.done.set(work.done.get() + bytes);
-        (work.progress)(work.done.get(), work.total);
-        let was_last = work.left.borrow_mut().get_mut(&table.oid).is_some_and(|left| {
-            *left -= 1;
-            *left == 0
-        });
-        if was_last && piece.of > 1 {
-            let text = transaction("BEGIN", None, hanging(table, work));
-            client.batch_execute(&text).await.map_err(doing)?;
+        let said = client.batch_execute(&transaction(&task, &copy.snapshot)).await;
+        copy.running.borrow_mut().remove(&name);
+        said.map_err(|error| refused(&format!("copying the rows of {name}"), &error))?;
+        if task.part.bytes > 0 {
+            copy.done.set(copy.done.get() + task.part.bytes);
+            (copy.progress)(copy.done.get(), copy.total);
         }
+        last = Some(task.unit);
+        copy.work.borrow_mut().done(task.unit);
+        copy.moved.notify_waiters();
     }
 }
 
-fn statement(piece: &Piece<'_>, work: &Work<'_>) -> String {
-    let (table, of) = (piece.table, piece.of);
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
-    let Some(insert) = &table.insert else {
-        return transaction(begin, None, hanging(table, work));
+fn transaction(task: &Task, snapshot: &str) -> String {
+    let begin = match (task.part.reads, task.alone) {
+        (true, _) => {
+            format!("BEGIN ISOLATION LEVEL REPEATABLE READ;\nSET TRANSACTION SNAPSHOT {snapshot}")
+        }
+        (false, true) => "BEGIN".to_owned(),
+        // Helpers of one session would take from another what it would do.
+        (false, false) => "BEGIN;\nSET LOCAL max_parallel_maintenance_workers TO 0".to_owned(),
     };
-    let snapshot = format!("SET TRANSACTION SNAPSHOT {}", work.snapshot);
-    if of == 1 {
-        let mut parts = vec![insert.clone()];
-        parts.extend(hanging(table, work));
-        return transaction(begin, Some(snapshot), parts);
-    }
-    let page = |at: u64| table.pages * at / of;
-    let mut text = format!("{insert} WHERE ctid >= '({},0)'", page(piece.at));
-    if piece.at + 1 < of {
-        text = format!("{text} AND ctid < '({},0)'", page(piece.at + 1));
-    }
-    transaction(begin, Some(snapshot), vec![text])
-}
-
-/// What follows a table's rows.
-fn hanging(table: &Table, work: &Work<'_>) -> Vec<String> {
-    let mut parts: Vec<String> =
-        work.plan.along.get(&table.oid).into_iter().flatten().cloned().collect();
-    if table.insert.is_some() {
-        // Queries would be planned blindly until the server came round to it by itself.
-        parts.push(format!("ANALYZE {}", table.build));
-    }
-    parts
-}
-
-fn transaction(begin: &str, snapshot: Option<String>, parts: Vec<String>) -> String {
-    let all = [begin.to_owned()].into_iter().chain(snapshot).chain(parts);
-    let mut text = all.collect::<Vec<_>>().join(";\n");
-    text.push_str(";\nCOMMIT");
-    text
+    format!("{begin};\n{};\nCOMMIT", task.part.text)
 }
 
 /// Tells how far the tables in progress have grown; an answer that does not come is not missed.
-async fn watch(client: &Client, work: &Work<'_>) {
+async fn watch(client: &Client, copy: &Copy<'_>) {
     let sql = "SELECT coalesce(sum(pg_table_size(to_regclass(name))), 0)::bigint AS bytes \
                FROM unnest($1::text[]) name";
     loop {
         tokio::time::sleep(TICK).await;
-        let names: Vec<String> =
-            work.running.borrow().iter().map(|name| (*name).to_owned()).collect();
-        let before = work.done.get();
+        let names: Vec<String> = copy.running.borrow().iter().cloned().collect();
+        let before = copy.done.get();
+        if names.is_empty() {
+            continue;
+        }
         if let Ok(row) = client.query_one(sql, &[&names]).await {
             let bytes: i64 = row.get("bytes");
             // A table that was finished meanwhile is counted already.
-            if work.done.get() == before {
+            if copy.done.get() == before {
                 let now = before + u64::try_from(bytes).unwrap_or_default();
-                (work.progress)(now.min(work.total), work.total);
+                (copy.progress)(now.min(copy.total), copy.total);
             }
         }
     }
@@ -179,42 +211,41 @@ async fn watch(client: &Client, work: &Work<'_>) {
 mod tests {
     use super::*;
 
-    fn table(bytes: u64, pages: u64) -> Table {
+    fn table(oid: Oid, bytes: u64, pages: u64) -> Table {
         let insert = Some("INSERT INTO b.t (x) SELECT x FROM ONLY a.t".to_owned());
-        Table { oid: 1, build: "b.t".into(), bytes, pages, insert }
+        Table { oid, build: "b.t".into(), bytes, pages, insert }
     }
 
     #[test]
-    fn only_large_tables_come_in_pieces_and_each_page_is_in_one_of_them() {
-        let count = |bytes, pages, ranges| pieces(&table(bytes, pages), ranges).count();
-        assert_eq!(count(PIECE * 2, 8192, true), 1);
-        assert_eq!(count(PIECE * 5, 20_480, true), 5);
-        assert_eq!(count(PIECE * 5, 20_480, false), 1);
-        assert_eq!(count(PIECE * 5, 3, true), 3, "of long values");
-        let plan = Plan::default();
-        let work = Work {
-            queue: RefCell::default(),
-            running: RefCell::default(),
-            left: RefCell::default(),
-            done: Cell::new(0),
-            total: 0,
-            plan: &plan,
-            snapshot: "'s'".into(),
-            progress: &|_, _| {},
+    fn only_large_tables_come_in_pieces() {
+        let pieces = |bytes, pages, ranges| {
+            let stages = stages(&table(1, bytes, pages), Along::default(), ranges);
+            match &stages[0] {
+                Stage::Pieces { of, .. } => *of,
+                Stage::Parts(_) => 1,
+            }
         };
-        let table = table(PIECE * 3, 10);
-        let said: Vec<String> = pieces(&table, true).map(|one| statement(&one, &work)).collect();
-        let ranges: Vec<&str> = said
-            .iter()
-            .filter_map(|text| Some(text.split_once("WHERE ")?.1.split_once(';')?.0))
-            .collect();
-        assert_eq!(
-            ranges,
-            [
-                "ctid >= '(0,0)' AND ctid < '(3,0)'",
-                "ctid >= '(3,0)' AND ctid < '(6,0)'",
-                "ctid >= '(6,0)'"
-            ]
-        );
+        assert_eq!(pieces(PIECE * 2, 1024, true), 1);
+        assert_eq!(pieces(PIECE * 5, 2560, true), 5);
+        assert_eq!(pieces(PIECE * 5, 2560, false), 1);
+        assert_eq!(pieces(PIECE * 5, 3, true), 3, "of long values");
+    }
+
+    #[test]
+    fn foreign_keys_with_a_table_in_common_come_one_after_another() {
+        let foreign = |tables: &[Oid]| super::super::plan::Foreign {
+            text: "ALTER".to_owned(),
+            tables: tables.iter().copied().collect(),
+        };
+        let plan = Plan {
+            foreign: vec![foreign(&[1, 2]), foreign(&[2, 3]), foreign(&[4])],
+            ..Plan::default()
+        };
+        let tables: Vec<Table> = (1..=4).map(|oid| table(oid, 1, 1)).collect();
+        let units = units(&tables, plan, true);
+        let needs = |at: usize| units[at].needs.iter().copied().collect::<Vec<_>>();
+        assert_eq!(needs(4), [0, 1]);
+        assert_eq!(needs(5), [1, 2, 4]);
+        assert_eq!(needs(6), [3]);
     }
 }
