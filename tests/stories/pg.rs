@@ -13,20 +13,10 @@ use tempfile::TempDir;
 
 use crate::world::{Run, finish, missing, until, write};
 
-/// The binaries of the newest server that is installed.
-fn binaries() -> Option<PathBuf> {
-    if let Some(given) = std::env::var_os("SWITCHBACK_TEST_POSTGRES") {
-        return Some(given.into());
-    }
-    let mut found: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
-        .filter(|bin| bin.join("initdb").exists())
-        .collect();
-    found.sort();
-    found.pop()
-}
+#[path = "../../src/adapter/postgres/testing/programs.rs"]
+mod programs;
+
+use programs::{programs, unprivileged};
 
 /// A server with a data directory of its own.
 pub struct Server {
@@ -38,16 +28,6 @@ pub struct Server {
     keeper: Option<Child>,
 }
 
-/// PostgreSQL refuses to run as root.
-fn unprivileged(program: &Path) -> Command {
-    if !rustix::process::geteuid().is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]).arg(program);
-    command
-}
-
 fn quietly(command: &mut Command) {
     let output = command.stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -56,7 +36,7 @@ fn quietly(command: &mut Command) {
 impl Server {
     /// Starts a server. `None`: it is not installed, said loudly.
     pub fn start() -> Option<Self> {
-        let Some(bin) = binaries() else {
+        let Some(bin) = programs() else {
             missing("there is no PostgreSQL server; run tests/support/install_postgres.sh");
             return None;
         };
@@ -252,6 +232,16 @@ impl<'a> PgWorld<'a> {
     pub fn from_parts(server: &'a Server, parts: (String, TempDir, PathBuf)) -> Self {
         let (database, folder, dbt) = parts;
         Self { server, database, folder, dbt, env: BTreeMap::new() }
+    }
+
+    /// SQL for this world's server.
+    pub fn spell(&self, sql: &str) -> String {
+        programs::spell(sql, self.major())
+    }
+
+    /// The major version of this world's server.
+    pub fn major(&self) -> u32 {
+        programs::major(&self.server.bin)
     }
 
     /// Writes the profile, with more lines in its output.

@@ -372,9 +372,11 @@ fn what_cannot_be_swapped_is_refused_before_dbt_runs() {
     world.sql("create publication p for table shop.a");
     says(&world.run(&["deploy"]).expect(2), &["the publication p publishes shop.a"]);
     world.sql("drop publication p");
-    world.sql_as("postgres", "create publication q for tables in schema shop");
-    says(&world.run(&["deploy"]).expect(2), &["the publication q publishes the schema shop"]);
-    world.sql_as("postgres", "drop publication q");
+    if world.major() >= 15 {
+        world.sql_as("postgres", "create publication q for tables in schema shop");
+        says(&world.run(&["deploy"]).expect(2), &["the publication q publishes the schema shop"]);
+        world.sql_as("postgres", "drop publication q");
+    }
     world.sql_as("postgres", "create extension hstore schema shop");
     says(&world.run(&["deploy"]).expect(2), &["the extension hstore lives in the schema shop"]);
     world.sql_as("postgres", "drop extension hstore");
@@ -429,7 +431,7 @@ fn everything(world: &PgWorld<'_>) -> Vec<String> {
 #[test]
 fn schemas_with_everything_in_them_are_deployed_and_come_back() {
     let Some(world) = PgWorld::new() else { return };
-    world.sql_as("postgres", include_str!("../../src/adapter/postgres/torture.sql"));
+    world.sql_as("postgres", &world.spell(include_str!("../../src/adapter/postgres/torture.sql")));
     let profile = world.project().join("profiles.yml");
     let text = std::fs::read_to_string(&profile).unwrap();
     std::fs::write(&profile, text.replace("user: dbt", "user: postgres")).unwrap();

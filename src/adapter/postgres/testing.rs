@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::{Client, NoTls};
 
+mod programs;
+
+use programs::{major, programs, spell, unprivileged};
+
 /// A running server; stopped and removed when dropped.
 pub struct Server {
     /// The port on 127.0.0.1.
@@ -31,36 +35,6 @@ pub struct Server {
     /// The folder of `initdb`, `pg_dump`, `psql`.
     pub bin: PathBuf,
     shell: Child,
-}
-
-/// The folder of the server's programs, if one is installed.
-fn programs() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("SWITCHBACK_TEST_POSTGRES") {
-        let named = PathBuf::from(named);
-        assert!(named.join("initdb").exists(), "no initdb in {}", named.display());
-        return Some(named);
-    }
-    let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
-        .ok()?
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let major = path.file_name()?.to_str()?.parse().ok()?;
-            let bin = path.join("bin");
-            bin.join("initdb").exists().then_some((major, bin))
-        })
-        .collect();
-    found.sort();
-    found.pop().map(|(_, bin)| bin)
-}
-
-/// A command that runs as `postgres` where we are root, because `initdb` refuses root.
-fn unprivileged(program: &Path) -> Command {
-    if !rustix::process::geteuid().is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program);
-    command
 }
 
 fn free_port() -> u16 {
@@ -173,6 +147,11 @@ impl Server {
         let client = self.connect("postgres").await;
         client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
         name
+    }
+
+    /// SQL for this server: before 14, functions have no bodies of their own kind, only texts.
+    pub fn spell(&self, sql: &str) -> String {
+        spell(sql, major(&self.bin))
     }
 
     /// What `pg_dump` prints with those arguments.

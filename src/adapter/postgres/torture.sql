@@ -85,7 +85,8 @@ ALTER TABLE shop.customers DROP COLUMN gone;
 ALTER TABLE shop.customers ADD CONSTRAINT parent FOREIGN KEY (parent) REFERENCES shop.customers (id)
   ON DELETE SET NULL DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE shop.customers ADD CONSTRAINT short CHECK (length(name) < 1000) NOT VALID;
-ALTER TABLE shop.customers ALTER COLUMN name SET STORAGE EXTERNAL, ALTER COLUMN name SET COMPRESSION pglz,
+ALTER TABLE shop.customers ALTER COLUMN name SET COMPRESSION pglz;
+ALTER TABLE shop.customers ALTER COLUMN name SET STORAGE EXTERNAL,
   ALTER COLUMN name SET STATISTICS 321, ALTER COLUMN country SET (n_distinct = 12);
 INSERT INTO shop.customers (name, mood, moods, home, span, country)
   SELECT 'c' || i, (ARRAY['sad', 'ok', 'it''s fine'])[1 + i % 3]::shop.mood, '{ok,"it''s fine"}',
@@ -122,6 +123,7 @@ CREATE TABLE shop.orders (
   touched boolean,
   during tstzrange,
   CONSTRAINT orders_key PRIMARY KEY (id) WITH (fillfactor = 60),
+  CONSTRAINT once UNIQUE (id, day) INCLUDE (amount) DEFERRABLE INITIALLY DEFERRED,
   CONSTRAINT apart EXCLUDE USING gist (during WITH &&) DEFERRABLE,
   CONSTRAINT known FOREIGN KEY (customer) REFERENCES shop.customers
 );
@@ -190,7 +192,7 @@ CREATE TABLE shop.parts_0 PARTITION OF shop.parts FOR VALUES WITH (MODULUS 2, RE
 CREATE TABLE shop.parts_1 PARTITION OF shop.parts FOR VALUES WITH (MODULUS 2, REMAINDER 1)
   WITH (fillfactor = 50);
 INSERT INTO shop.parts SELECT i, 5 + 2 * i FROM generate_series(1, 50) i;
-CREATE TRIGGER part_touched BEFORE INSERT ON shop.parts FOR EACH ROW EXECUTE FUNCTION shop.touch();
+CREATE TRIGGER part_touched AFTER INSERT ON shop.parts FOR EACH ROW EXECUTE FUNCTION shop.touch();
 ALTER TABLE shop.parts_1 DISABLE TRIGGER part_touched;
 CREATE TABLE shop.on_parts (part bigint REFERENCES shop.parts);
 INSERT INTO shop.on_parts VALUES (1), (2);
@@ -205,7 +207,7 @@ COMMENT ON COLUMN shop.order_totals.total IS 'in all';
 ALTER VIEW shop.order_totals ALTER COLUMN total SET DEFAULT 7;
 CREATE VIEW shop.glad_customers AS SELECT * FROM shop.customers c WHERE shop.glad(c.mood)
   WITH LOCAL CHECK OPTION;
-ALTER VIEW shop.glad_customers RENAME COLUMN name TO "Full name";
+ALTER TABLE shop.glad_customers RENAME COLUMN name TO "Full name";
 CREATE TRIGGER instead INSTEAD OF INSERT ON shop.order_totals FOR EACH ROW EXECUTE FUNCTION shop.touch();
 CREATE RULE quiet AS ON UPDATE TO shop.order_totals DO INSTEAD NOTHING;
 CREATE RECURSIVE VIEW shop.counting (n) AS VALUES (1) UNION ALL SELECT n + 1 FROM counting WHERE n < 5;

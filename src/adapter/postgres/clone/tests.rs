@@ -26,7 +26,7 @@ impl World {
         let server = Server::shared()?;
         let database = server.database().await;
         let client = server.connect(&database).await;
-        client.batch_execute(sql).await.expect("the world is made");
+        client.batch_execute(&server.spell(sql)).await.expect("the world is made");
         Some(Self { server, database, client })
     }
 

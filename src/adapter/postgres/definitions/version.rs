@@ -61,6 +61,34 @@ impl Version {
         )
         .replace("/*or compressed*/", pick(14, "OR a.attcompression <> ''", ""))
         .replace("/*identity is inherited*/", pick(17, "c.relispartition", "false"))
-        .replace("/*no share of its parent's*/", pick(13, "g.tgparentid = 0", "true"))
+        .replace(
+            "/*no share of its parent's*/",
+            pick(
+                13,
+                "g.tgparentid = 0",
+                "NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_trigger'::regclass \
+                 AND d.objid = g.oid AND d.refclassid = 'pg_trigger'::regclass)",
+            ),
+        )
+        .replace(
+            "/*statistics target*/",
+            pick(
+                13,
+                "CASE WHEN x.stxstattarget >= 0 THEN ARRAY[format('ALTER STATISTICS %I.%I SET \
+                 STATISTICS %s', n.nspname, x.stxname, x.stxstattarget)] ELSE '{}' END",
+                "'{}'",
+            ),
+        )
+        .replace(
+            "/*not null*/",
+            pick(
+                18,
+                "coalesce((SELECT format(' CONSTRAINT %I NOT NULL%s', k.conname, \
+                 CASE WHEN k.connoinherit THEN ' NO INHERIT' ELSE '' END) FROM pg_constraint k \
+                 WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey[1] = a.attnum \
+                 AND k.convalidated AND (k.conislocal OR c.relispartition)), '')",
+                "CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END",
+            ),
+        )
     }
 }

@@ -26,8 +26,8 @@ CREATE FUNCTION live.reads() RETURNS text LANGUAGE sql STABLE
   AS $$SELECT what FROM live.orders WHERE id = 1$$;
 CREATE FUNCTION build.reads() RETURNS text LANGUAGE sql STABLE SET search_path TO build
   AS $$SELECT what FROM build.orders WHERE id = 1$$;
-CREATE FUNCTION live.fires() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.by := 'old'; RETURN NEW; END$$;
-CREATE FUNCTION build.fires() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.by := 'new'; RETURN NEW; END$$;
+CREATE FUNCTION live.fires() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.who := 'old'; RETURN NEW; END$$;
+CREATE FUNCTION build.fires() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.who := 'new'; RETURN NEW; END$$;
 ";
 
 const CONSUMERS: &str = "
@@ -43,7 +43,7 @@ CREATE FUNCTION bi.parsed() RETURNS text LANGUAGE sql STABLE
   BEGIN ATOMIC SELECT o.what FROM live.orders o WHERE id = 1; END;
 REVOKE ALL ON FUNCTION bi.parsed() FROM PUBLIC;
 CREATE TABLE bi.lines (order_id integer CONSTRAINT of_order REFERENCES live.orders ON DELETE CASCADE,
-  by text, says text DEFAULT live.says());
+  who text, says text DEFAULT live.says());
 COMMENT ON CONSTRAINT of_order ON bi.lines IS 'of an order';
 INSERT INTO bi.lines VALUES (1, 'x', 'x');
 CREATE TRIGGER fires BEFORE INSERT ON bi.lines FOR EACH ROW EXECUTE FUNCTION live.fires();
@@ -61,13 +61,13 @@ async fn everything_outside_that_a_swap_changes_is_known_before_it_is_locked() {
     let database = server.database().await;
     let client = server.connect(&database).await;
     client.batch_execute(SHOP).await.expect("a shop");
-    client.batch_execute(CONSUMERS).await.expect("consumers");
-    let more = "CREATE TABLE bi.given (x text DEFAULT live.says()); CREATE TABLE bi.fired (by text);
+    client.batch_execute(&server.spell(CONSUMERS)).await.expect("consumers");
+    let more = "CREATE TABLE bi.given (x text DEFAULT live.says()); CREATE TABLE bi.fired (who text);
                 CREATE TRIGGER fires BEFORE INSERT ON bi.fired FOR EACH ROW EXECUTE FUNCTION live.fires();
                 CREATE TABLE bi.guarded (x int);
                 CREATE POLICY p ON bi.guarded USING (x IN (SELECT id FROM live.orders));
                 CREATE VIEW bi.calls AS SELECT live.says(); CREATE TABLE bi.stranger (x int);
-                CREATE VIEW bi.reads_lines AS SELECT by FROM bi.lines";
+                CREATE VIEW bi.reads_lines AS SELECT who FROM bi.lines";
     client.batch_execute(more).await.expect("more");
     let lives = ["live".to_owned()];
     let rows = client.query(super::super::sql::BOUND, &[&&lives[..]]).await.expect("names");
@@ -88,7 +88,7 @@ impl World {
         let database = server.database().await;
         let client = server.connect(&database).await;
         client.batch_execute(SHOP).await.expect("a shop");
-        client.batch_execute(consumers).await.expect("consumers");
+        client.batch_execute(&server.spell(consumers)).await.expect("consumers");
         client.batch_execute("SET search_path TO pg_catalog").await.expect("a path");
         Some(Self { server, database, client })
     }
@@ -132,12 +132,12 @@ async fn consumers_outside_see_what_is_live_after_a_swap_and_after_its_reversal(
         assert_eq!(world.text(top).await, format!("{count} {now} {now}"));
         assert_eq!(world.text("SELECT bi.parsed()").await, now);
         assert_eq!(world.text("SELECT live.reads()").await, now);
-        let insert = "INSERT INTO bi.lines (order_id) VALUES (1) RETURNING by || ' ' || says";
+        let insert = "INSERT INTO bi.lines (order_id) VALUES (1) RETURNING who || ' ' || says";
         assert_eq!(world.text(insert).await, format!("{now} {now}"));
         let target =
             "SELECT confrelid::regclass::text FROM pg_constraint WHERE conname = 'of_order'";
         assert_eq!(world.text(target).await, "live.orders");
-        world.client.batch_execute("DELETE FROM bi.lines WHERE by <> 'x'").await.expect("delete");
+        world.client.batch_execute("DELETE FROM bi.lines WHERE who <> 'x'").await.expect("delete");
         assert_eq!(world.outside(), before);
     }
 }

@@ -9,7 +9,9 @@ SELECT 'pg_trigger'::regclass::oid AS class, g.oid AS id, c.oid AS rel, 'trigger
                        CASE g.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS'
                        WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END, g.tgname)] END AS statements
 FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid = ANY ($1) AND NOT g.tgisinternal AND (/*no share of its parent's*/ OR g.tgenabled <> 'O')
+WHERE c.oid = ANY ($1)
+  AND CASE WHEN /*no share of its parent's*/ THEN NOT g.tgisinternal
+      ELSE g.tgenabled <> 'O' AND g.tgname NOT LIKE 'RI\_ConstraintTrigger%' END
 UNION ALL
 SELECT 'pg_rewrite'::regclass, r.oid, c.oid, 'rule', NULL,
        ARRAY[rtrim(pg_get_ruledef(r.oid), ';')]

@@ -28,9 +28,7 @@ WHERE i.indrelid = ANY ($1)
 UNION ALL
 SELECT 'pg_statistic_ext'::regclass, x.oid, x.stxrelid, 'statistics', NULL,
        ARRAY[pg_get_statisticsobjdef(x.oid)]
-       || CASE WHEN x.stxstattarget >= 0 THEN
-            ARRAY[format('ALTER STATISTICS %I.%I SET STATISTICS %s', n.nspname, x.stxname,
-                         x.stxstattarget)] ELSE '{}' END
+       || /*statistics target*/
 FROM pg_statistic_ext x JOIN pg_namespace n ON n.oid = x.stxnamespace
 WHERE x.stxrelid = ANY ($1)
 ORDER BY 2

@@ -65,7 +65,7 @@ CROSS JOIN LATERAL (
           JOIN pg_class qc ON qc.oid = q.seqrelid JOIN pg_namespace qn ON qn.oid = qc.relnamespace
           WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
             AND d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype = 'i'), '') END
-    || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END,
+    || /*not null*/,
     ', ' ORDER BY a.attnum) AS list
   FROM pg_attribute a
   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
