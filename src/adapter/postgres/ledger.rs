@@ -102,7 +102,7 @@ impl SchemaLedger {
         client
             .execute("SELECT pg_advisory_lock($1)", &[&key])
             .await
-            .map_err(|error| words::refused("holding the lease", &error))?;
+            .map_err(|error| words::refused_by_the_ledger("holding the lease", &error))?;
         Ok(client)
     }
 }

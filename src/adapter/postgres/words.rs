@@ -120,8 +120,9 @@ pub fn no_session(place: &str, error: &Error) -> Failure {
         Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
             (Kind::Usage, "correct `dbname` of the target in profiles.yml")
         }
+        // Not `Locked`: that would say, where a lease is renewed, that another run has it.
         Some(code) if *code == SqlState::TOO_MANY_CONNECTIONS => {
-            (Kind::Locked, "wait until the server has sessions to spare, then run it again")
+            (Kind::Unexpected, "wait until the server has sessions to spare, then run it again")
         }
         _ => (
             Kind::Unexpected,
