@@ -4,8 +4,8 @@
 //!
 //! Cells of one scenario start from the same account, which the emulator remembers. All of them take
 //! half an hour, with `SWITCHBACK_TEST_ALL_FAULTS` set. Otherwise a sample is tried, always the same:
-//! everything about the swap and about what brings a release back; of statements that are alike in a step the first, lost in one way; of
-//! the points of a step the middle one. What was left out is printed.
+//! everything about the swap and about what brings a release back; of statements that are alike in a
+//! step the first, lost in one way; of the points of a step the middle one. What was left out is printed.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

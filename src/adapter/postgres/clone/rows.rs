@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio_postgres::Client;
 use tokio_postgres::types::Oid;
 
-use super::super::definitions::Version;
+use super::super::definitions::{Version, head};
 use super::super::words::refused;
 use super::plan::{Along, Plan};
 use super::read::{Original, Table};
@@ -95,7 +95,7 @@ fn units(tables: &[Table], mut plan: Plan, ranges: bool) -> Vec<Unit> {
         }
         let size = |table| sizes.get(table).copied().unwrap_or_default();
         units.push(Unit {
-            name: "a foreign key".to_owned(),
+            name: format!("`{}`", head(&foreign.text)),
             bytes: foreign.tables.iter().map(size).max().unwrap_or_default(),
             stages: VecDeque::from([parts([foreign.text])]),
             needs,
@@ -162,7 +162,7 @@ async fn worker(copying: &Copying<'_>, copy: &Copy<'_>) -> Answer<()> {
         }
         let said = client.batch_execute(&transaction(&task, &copy.snapshot)).await;
         copy.running.borrow_mut().remove(&name);
-        said.map_err(|error| refused(&format!("copying the rows of {name}"), &error))?;
+        said.map_err(|error| refused(&format!("copying {name}"), &error))?;
         if task.part.bytes > 0 {
             copy.done.set(copy.done.get() + task.part.bytes);
             (copy.progress)(copy.done.get(), copy.total);

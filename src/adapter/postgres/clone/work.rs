@@ -1,7 +1,7 @@
 //! Which session does what next. Pure.
 //!
-//! A unit is what belongs together: a table's rows in pieces, then its keys, then its indexes side by
-//! side, then its statistics; or one foreign key. A session stays with its unit as long as that has
+//! A unit is what belongs together: a table's rows in pieces, then its indexes side by side, then
+//! its keys and statistics; or one foreign key. A session stays with its unit as long as that has
 //! something to say: sessions that add to one table wait for each other, and rows of one moment stay
 //! together on disk. Larger units come first, so that the last one is a small one.
 
@@ -65,7 +65,7 @@ pub struct Work {
     units: Vec<Unit>,
     /// Units that nobody has begun and that need nothing.
     ready: VecDeque<usize>,
-    /// Units that are begun and not done, and how many of its parts are being said.
+    /// Units that are begun and not done, and how many of their parts are being said.
     open: BTreeMap<usize, usize>,
     /// Units that need another one.
     waiting: BTreeSet<usize>,
