@@ -16,6 +16,8 @@ use crate::domain::journal::Baseline;
 use crate::domain::name::SlotName;
 use crate::ports::Answer;
 
+/// How many transactions are looked at for those that are under way.
+const LOOKED_AT: u32 = 20_000_000;
 /// Between the two parts of a mark.
 const BETWEEN: &str = "; snapshot ";
 
@@ -26,7 +28,7 @@ impl Postgres {
         let mut fresh = self.sessions.fresh().await?;
         let taking = async {
             let tx = contents::reader(&mut fresh.client).await?;
-            let moment: String = tx.query_one(sql::SNAPSHOT, &[]).await?.get(0);
+            let moment: String = tx.query_one(&sql::moment(LOOKED_AT), &[]).await?.get(0);
             let mut baseline = Baseline::default();
             for (schema, oid) in identities(&tx, &lives).await? {
                 baseline.marks.insert(SlotName(schema), format!("schema {oid}{BETWEEN}{moment}"));

@@ -21,6 +21,8 @@ mod contents;
 mod cutover;
 pub mod definitions;
 mod drift;
+#[cfg(test)]
+mod drift_tests;
 mod exclusive;
 mod guard;
 mod lease;

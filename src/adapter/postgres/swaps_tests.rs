@@ -16,7 +16,7 @@ use crate::ports::{Claim, Ledger, Token, Under, Warehouse};
 
 const SWAPS: u32 = 500;
 
-fn settings(server: &Server, database: &str) -> Settings {
+pub(super) fn settings(server: &Server, database: &str) -> Settings {
     let port = server.port.to_string();
     let fields = [
         ("host", "127.0.0.1"),

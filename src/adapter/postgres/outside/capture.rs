@@ -8,12 +8,29 @@ use tokio_postgres::{Client, Row};
 use super::super::definitions::{
     self, Address, Definitions, Kind, Node, Scope, Version, rows, schema_oids,
 };
+use super::super::sql;
 use super::{Outside, Part};
 use crate::adapter::sql::identifier;
 use crate::ports::Answer;
 
 /// Foreign keys of tables up to this size are validated inside the swap.
 const SMALL: i64 = 4 * 1024 * 1024;
+
+/// How many transactions are looked at for those that are under way: few, because everybody may be
+/// waiting. Where there are more it is captured again once they are.
+const LOOKED_AT: u32 = 100_000;
+
+/// The catalogs that are read.
+const READ: [&str; 8] = [
+    "pg_depend",
+    "pg_class",
+    "pg_rewrite",
+    "pg_proc",
+    "pg_constraint",
+    "pg_trigger",
+    "pg_policy",
+    "pg_attrdef",
+];
 
 /// Something outside that is bound to live or to one of its readers.
 struct Bound {
@@ -26,16 +43,11 @@ struct Bound {
 /// Finds what outside is bound to the live schemas. Reads catalogs only. Once live is locked nothing
 /// new can be bound to it.
 pub async fn capture(client: &Client, lives: &[String]) -> Answer<Outside> {
-    let sql = "SELECT (txid_snapshot_xmax(now) % 4294967296)::text AS since, \
-               ARRAY(SELECT (x % 4294967296)::text FROM txid_snapshot_xip(now) x) AS running \
-               FROM txid_current_snapshot() now";
-    let moment = rows(client, sql, &[]).await?;
-    let (since, running) = (moment[0].get("since"), moment[0].get("running"));
+    let since = rows(client, &sql::moment(LOOKED_AT), &[]).await?[0].get("moment");
     let many = rows(client, "SELECT count(*) AS many FROM pg_depend", &[]).await?;
     let dependencies = many[0].get("many");
     let schemas: Vec<Oid> = schema_oids(client, lives).await?.values().copied().collect();
-    let mut outside =
-        Outside { lives: lives.to_vec(), since, running, dependencies, ..Outside::default() };
+    let mut outside = Outside { lives: lives.to_vec(), since, dependencies, ..Outside::default() };
     if schemas.is_empty() {
         return Ok(outside);
     }
@@ -72,8 +84,7 @@ pub async fn capture(client: &Client, lives: &[String]) -> Answer<Outside> {
 /// Whether nothing was defined, changed or dropped anywhere since that was captured. A `false` may
 /// be wrong, where others make temporary tables: capture again.
 pub async fn still(client: &Client, outside: &Outside) -> Answer<bool> {
-    let found =
-        rows(client, include_str!("still.sql"), &[&outside.since, &outside.running]).await?;
+    let found = rows(client, &sql::defined_since(&READ), &[&outside.since]).await?;
     let many: i64 = found[0].get("many");
     Ok(many == outside.dependencies && !found[0].get::<_, bool>("newer"))
 }

@@ -37,10 +37,8 @@ use super::definitions::{Address, Definitions};
 pub struct Outside {
     /// The live schemas.
     lives: Vec<String>,
-    /// When it was captured: the first transaction that had not begun then, those that were running,
-    /// and how many dependencies there were.
+    /// The moment that it was captured at.
     since: String,
-    running: Vec<String>,
     dependencies: i64,
     /// Views and functions that are bound to live, and what reads them, with everything on them.
     readers: Definitions,

@@ -251,4 +251,15 @@ async fn whatever_is_defined_changed_or_dropped_since_a_capture_is_noticed() {
         client.batch_execute(change).await.expect("a change");
         assert!(!still(&client, &outside).await.expect("an answer"), "after: {change}");
     }
+    // What a savepoint had done when it was captured, while others began and ended.
+    let other = server.connect(&database).await;
+    let function = "CREATE OR REPLACE FUNCTION bi.f() RETURNS int LANGUAGE sql AS";
+    client.batch_execute(&format!("{function} 'SELECT 1'")).await.expect("a function");
+    let begun = format!("BEGIN; SAVEPOINT one; {function} 'SELECT 2'");
+    other.batch_execute(&begun).await.expect("a change under way");
+    client.batch_execute("CREATE TABLE public.passing ()").await.expect("another's");
+    let outside = capture(&client, &lives).await.expect("a capture");
+    assert!(still(&client, &outside).await.expect("an answer"), "it is under way");
+    other.batch_execute("COMMIT").await.expect("its end");
+    assert!(!still(&client, &outside).await.expect("an answer"), "it had been under way");
 }
