@@ -24,6 +24,8 @@ pub(super) struct Listed {
     pub(super) owner: String,
     /// Whether it has rows of its own that can be counted.
     pub(super) countable: bool,
+    /// Whether equal values have equal digests, in whatever schema it lies.
+    pub(super) by_value: bool,
 }
 
 /// The relations of schemas, in name order, stamps left out unless they are asked for.
@@ -41,6 +43,7 @@ pub(super) async fn relations(
         oid: row.get(3),
         owner: row.get(4),
         countable: row.get(5),
+        by_value: row.get(6),
     };
     Ok(rows.iter().map(listed).collect())
 }
@@ -195,7 +198,8 @@ async fn counted(
             Ok((count(&row), None))
         }
         Depth::Contents => {
-            let row = tx.query_one(sql::digest(&one.schema, &one.name).as_str(), &[]).await?;
+            let text = sql::digest(&one.schema, &one.name, one.by_value);
+            let row = tx.query_one(text.as_str(), &[]).await?;
             Ok((count(&row), row.get(1)))
         }
     }

@@ -1,10 +1,13 @@
-//! What others write while a release is being made, on a real server.
+//! What a look at live and at a build finds, on a real server: what others wrote meanwhile, and rows
+//! that are not the same.
 
 use tokio_postgres::Client;
 
 use super::Postgres;
 use super::swaps_tests::settings;
 use super::testing::Server;
+use crate::domain::inventory::Depth;
+use crate::domain::name::SlotName;
 use crate::ports::Warehouse;
 
 struct World {
@@ -81,4 +84,40 @@ async fn what_had_ended_when_live_was_looked_at_is_no_drift_whoever_is_still_at_
     assert!(
         world.drift("VACUUM FREEZE shop.t", "SELECT 1", "VACUUM FREEZE shop.t").await.is_empty()
     );
+}
+
+/// The digest of `shop.t` with those columns and rows.
+async fn digest(world: &World, columns: &str, rows: &str) -> String {
+    let text = format!(
+        "DROP TABLE shop.t; CREATE TABLE shop.t ({columns}); \
+                        INSERT INTO shop.t VALUES {rows}"
+    );
+    world.client().await.batch_execute(&text).await.unwrap();
+    let shop = SlotName("shop".to_owned());
+    let found = world.warehouse.inventory(&shop, &shop, Depth::Contents).await.unwrap();
+    let relation = found.into_values().next().unwrap();
+    assert_eq!(relation.rows, Some(2));
+    relation.content.unwrap()
+}
+
+#[tokio::test]
+async fn the_same_rows_have_the_same_digest_and_values_that_changed_places_another() {
+    let Some(world) = World::new().await else { return };
+    world.client().await.batch_execute("CREATE TYPE shop.size AS ENUM ('s', 'm')").await.unwrap();
+    for (kind, one, other) in [
+        ("integer", "7", "8"),
+        ("text", "'x'", "'y'"),
+        ("text[]", "'{x,y}'", "'{y,x}'"),
+        ("numeric", "1.5", "NULL"),
+        ("shop.size", "'s'", "'m'"),
+        ("json", "'{}'", "'[]'"),
+        ("interval", "'1 day'", "'24 hours'"),
+    ] {
+        let columns = format!("a integer, b {kind}");
+        let first = digest(&world, &columns, &format!("(1, {one}), (2, {other})")).await;
+        let again = digest(&world, &columns, &format!("(2, {other}), (1, {one})")).await;
+        assert_eq!(first, again, "{kind}");
+        let crossed = digest(&world, &columns, &format!("(1, {other}), (2, {one})")).await;
+        assert_ne!(first, crossed, "{kind}");
+    }
 }

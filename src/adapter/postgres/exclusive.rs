@@ -167,7 +167,15 @@ mod tests {
 
     fn listed(name: &str, kind: &str, oid: u32) -> Listed {
         let (schema, owner) = ("s".to_owned(), "ada".to_owned());
-        Listed { schema, name: name.into(), kind: kind.into(), oid, owner, countable: false }
+        Listed {
+            schema,
+            name: name.into(),
+            kind: kind.into(),
+            oid,
+            owner,
+            countable: false,
+            by_value: false,
+        }
     }
 
     fn all() -> Vec<Wanted> {

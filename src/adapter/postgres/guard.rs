@@ -146,7 +146,15 @@ mod tests {
 
     fn listed(name: &str, kind: &str) -> Listed {
         let (schema, owner) = ("s".to_owned(), "o".to_owned());
-        Listed { schema, name: name.into(), kind: kind.into(), oid: 1, owner, countable: true }
+        Listed {
+            schema,
+            name: name.into(),
+            kind: kind.into(),
+            oid: 1,
+            owner,
+            countable: true,
+            by_value: false,
+        }
     }
 
     #[test]
