@@ -272,7 +272,9 @@ impl Engine<'_> {
                 step.key()
             )));
             return Ok(match (step, &self.rules.baseline) {
-                (Step::Clone { .. }, Some(baseline)) => Evidence::Cloned(baseline.clone()),
+                (Step::Clone { .. }, Some(baseline)) => {
+                    Evidence::Cloned(self.warehouse.counted(baseline.clone()))
+                }
                 _ => Evidence::Observed,
             });
         }

@@ -238,8 +238,14 @@ pub trait Warehouse {
     /// lease.
     async fn perform(&self, effects: &[Effect], under: &Under) -> Answer<Vec<String>>;
 
-    /// Live's marks and row counts, for judging drift later.
-    async fn baseline(&self) -> Answer<Baseline>;
+    /// Live's marks and row counts, for judging drift later. What a copy that comes next counts itself
+    /// may be left out.
+    async fn baseline(&self, next: Next) -> Answer<Baseline>;
+
+    /// A baseline with what the copy that followed it counted.
+    fn counted(&self, baseline: Baseline) -> Baseline {
+        baseline
+    }
 
     /// What was written to live since `baseline`, one sentence each; empty if nothing.
     async fn drift(&self, baseline: &Baseline) -> Answer<Vec<String>>;
@@ -325,6 +331,15 @@ pub struct Dropped {
     pub identity: Identity,
     /// When it was dropped.
     pub at: DateTime<Utc>,
+}
+
+/// What comes after a look at live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A copy of all of it, after which [`Warehouse::counted`] is asked.
+    Copy,
+    /// No copy.
+    Other,
 }
 
 /// The rows of both sides of a comparison together.

@@ -8,7 +8,7 @@ use crate::domain::inventory::compare;
 use crate::domain::plan::Effect;
 use crate::domain::slot::Content;
 use crate::domain::verify::{Action, Finding, judge};
-use crate::ports::{DbtEnd, Site};
+use crate::ports::{DbtEnd, Next, Site};
 
 /// How many rows of a failing check are looked at.
 const CHECK_ROWS: usize = 20;
@@ -117,11 +117,14 @@ impl Engine<'_> {
         let guard = planned.effects.iter().position(|one| matches!(one, Effect::Guard { .. }));
         let (first, rest) = planned.effects.split_at(guard.map_or(0, |at| at + 1));
         self.effects(first, under).await?;
-        let baseline =
-            if from_nothing { Baseline::default() } else { self.warehouse.baseline().await? };
+        let baseline = if from_nothing {
+            Baseline::default()
+        } else {
+            self.warehouse.baseline(Next::Copy).await?
+        };
         self.rules.baseline = Some(baseline.clone());
         self.effects(rest, under).await?;
-        Ok(Evidence::Cloned(baseline))
+        Ok(Evidence::Cloned(self.warehouse.counted(baseline)))
     }
 
     async fn dbt_step(
@@ -247,8 +250,12 @@ impl Engine<'_> {
             Evidence::Drifted(drift) if !drift.is_empty() => {
                 Some(format!("{} accepted", drift.len()))
             }
+            Evidence::Cloned(baseline) => {
+                self.rules.baseline = Some(baseline.clone());
+                None
+            }
             Evidence::Observed => Some("found done".to_owned()),
-            Evidence::Performed | Evidence::Cloned(_) | Evidence::Drifted(_) => None,
+            Evidence::Performed | Evidence::Drifted(_) => None,
         }
     }
 }

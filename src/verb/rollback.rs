@@ -15,6 +15,7 @@ use crate::domain::target::{Wish, resolve};
 use crate::domain::verify::{Loss, loss};
 use crate::engine::Rules;
 use crate::failure::{Failure, Kind, Outcome};
+use crate::ports::Next;
 use crate::report::{Answer, Changed, Shown, Word, moment};
 
 /// Up to how many rows, both sides together, what a rollback takes out is found by comparing rows;
@@ -117,11 +118,11 @@ async fn prepare(site: &Site, view: View, wish: &Wish) -> Outcome<Prepared> {
     };
     let (mut baseline, mut loss) = (None, Loss::default());
     if since.is_some() {
-        baseline = Some(site.warehouse.baseline().await?);
+        baseline = Some(site.warehouse.baseline(Next::Other).await?);
     } else if !standing.damaged {
         let look = async {
             match plan.displaces {
-                Some(_) => Ok(Some(site.warehouse.baseline().await?)),
+                Some(_) => Ok(Some(site.warehouse.baseline(Next::Other).await?)),
                 None => Outcome::Ok(None),
             }
         };

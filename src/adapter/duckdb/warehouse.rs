@@ -30,7 +30,7 @@ use crate::domain::plan::{Effect, Pair, Rung, Step};
 use crate::domain::project::{Manifest, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Kind, Outcome};
-use crate::ports::{Answer, PortError, Redirect, Rows, Under, Warehouse};
+use crate::ports::{Answer, Next, PortError, Redirect, Rows, Under, Warehouse};
 
 /// What an environment is made from.
 #[derive(Clone, Debug)]
@@ -184,7 +184,7 @@ impl Warehouse for DuckDb {
         Ok(Vec::new())
     }
 
-    async fn baseline(&self) -> Answer<Baseline> {
+    async fn baseline(&self, _: Next) -> Answer<Baseline> {
         let marks = self.marks()?;
         let slot = &self.slots[0];
         let rows = contents::rows(&self.inventory(slot, slot, Depth::Counts).await?);

@@ -8,7 +8,7 @@ use super::swaps_tests::settings;
 use super::testing::Server;
 use crate::domain::inventory::Depth;
 use crate::domain::name::SlotName;
-use crate::ports::Warehouse;
+use crate::ports::{Next, Warehouse};
 
 struct World {
     server: &'static Server,
@@ -39,7 +39,11 @@ impl World {
         let (others, writer) = (self.client().await, self.client().await);
         writer.batch_execute(open).await.unwrap();
         others.batch_execute(before).await.unwrap();
-        let baseline = self.warehouse.baseline().await.unwrap();
+        let baseline = self.warehouse.baseline(Next::Copy).await.unwrap();
+        // As the copy counts them.
+        let counted = [(("shop".to_owned(), "t".to_owned()), 3)];
+        self.warehouse.copied.replace(counted.into());
+        let baseline = self.warehouse.counted(baseline);
         writer.batch_execute(after).await.unwrap();
         self.warehouse.drift(&baseline).await.unwrap()
     }

@@ -110,7 +110,10 @@ impl Postgres {
                 observer.event(Event::Copied { done, of });
             }
         };
-        clone::copy(&copying, &tell).await
+        let copied = clone::copy(&copying, &tell).await?;
+        let ours = |(_, name): &(String, String)| name == stamp::TABLE;
+        self.copied.replace(copied.rows.into_iter().filter(|(table, _)| !ours(table)).collect());
+        Ok(copied.notes)
     }
 
     /// Writes down which schemas are this environment's, for others to stay away from.

@@ -25,7 +25,7 @@ use crate::domain::plan::{Effect, Pair, Rung, Step};
 use crate::domain::project::{Manifest, Node, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::Outcome;
-use crate::ports::{Answer, Observer, Overlay, Redirect, Rows, Under, Warehouse};
+use crate::ports::{Answer, Next, Observer, Overlay, Redirect, Rows, Under, Warehouse};
 
 /// PostgreSQL cuts longer names, and two cut names may be one.
 pub(super) const LONGEST: usize = 63;
@@ -46,6 +46,8 @@ pub struct Postgres {
     granted: RefCell<BTreeSet<(String, String)>>,
     /// Live tables that this run makes anew before anybody reads them.
     pub(super) rebuilt: RefCell<Bare>,
+    /// Live schema and name of the tables whose rows were copied, and how many there were.
+    pub(super) copied: RefCell<BTreeMap<(String, String), u64>>,
     /// Whoever is told how far a copy has got.
     pub(super) observer: Option<Rc<dyn Observer>>,
 }
@@ -62,6 +64,7 @@ impl Postgres {
             built: RefCell::default(),
             granted: RefCell::default(),
             rebuilt: RefCell::default(),
+            copied: RefCell::default(),
             observer: None,
         })
     }
@@ -224,8 +227,15 @@ impl Warehouse for Postgres {
         self.perform_all(effects, under).await
     }
 
-    async fn baseline(&self) -> Answer<Baseline> {
-        self.take_baseline().await
+    async fn baseline(&self, next: Next) -> Answer<Baseline> {
+        self.take_baseline(next).await
+    }
+
+    fn counted(&self, mut baseline: Baseline) -> Baseline {
+        for ((schema, name), rows) in self.copied.borrow().iter() {
+            baseline.rows.entry(format!("{schema}.{name}")).or_insert(*rows);
+        }
+        baseline
     }
 
     async fn drift(&self, baseline: &Baseline) -> Answer<Vec<String>> {

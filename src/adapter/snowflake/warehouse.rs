@@ -33,7 +33,7 @@ use crate::domain::project::{Manifest, Node, Survey};
 use crate::domain::slot::Observation;
 use crate::failure::{Failure, Outcome};
 use crate::ports::{
-    Answer, Dropped, HaltReceiver, Moment, Observer, Probed, Reach, Redirect, Rows, Under,
+    Answer, Dropped, HaltReceiver, Moment, Next, Observer, Probed, Reach, Redirect, Rows, Under,
     Warehouse,
 };
 
@@ -289,7 +289,7 @@ impl Warehouse for Snowflake {
         self.perform_all(effects, under).await
     }
 
-    async fn baseline(&self) -> Answer<Baseline> {
+    async fn baseline(&self, _: Next) -> Answer<Baseline> {
         let tag = self.tag();
         let live: Vec<SlotName> = self.live_slots().into_iter().collect();
         let pairs: Vec<_> = live.iter().map(|slot| (slot, slot)).collect();

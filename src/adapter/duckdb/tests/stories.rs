@@ -10,7 +10,7 @@ use crate::domain::name::ReleaseId;
 use crate::domain::plan::{Adoption, Step};
 use crate::domain::slot::{Content, Live, Seal};
 use crate::failure::Kind;
-use crate::ports::{Ledger, Warehouse};
+use crate::ports::{Ledger, Next, Warehouse};
 
 const SUM: &str = "SELECT s FROM v";
 
@@ -68,7 +68,10 @@ async fn a_first_deploy_starts_from_nothing_and_can_be_taken_back() {
     world.duck.preflight().await.unwrap();
     let seen = world.observe().await;
     assert_eq!(Live::of(&world.duck.live(), &seen), Live::Empty);
-    assert_eq!(world.duck.baseline().await.unwrap().marks[&world.live_slot()], contents::ABSENT);
+    assert_eq!(
+        world.duck.baseline(Next::Copy).await.unwrap().marks[&world.live_slot()],
+        contents::ABSENT
+    );
     world.make(1, true, "CREATE TABLE t AS SELECT 1 AS x").await;
     world.perform(&world.swap_step(world.build(1), 1, None)).await.unwrap();
     assert_eq!(world.released(&world.live_slot()).await, Some(1));
@@ -159,7 +162,7 @@ async fn drift_names_the_tables_and_a_write_after_it_stops_the_swap() {
     let Some(world) = World::with_production("drift_names_the_tables").await else {
         return;
     };
-    let baseline = world.duck.baseline().await.unwrap();
+    let baseline = world.duck.baseline(Next::Copy).await.unwrap();
     assert_eq!(baseline.rows["main.t"], 3);
     world.make(1, false, "INSERT INTO t VALUES (100)").await;
     fs::File::options()
@@ -272,7 +275,7 @@ async fn looking_leaves_no_trace() {
     let duck = super::super::testing::open(&dir.path().join("shop.duckdb"), &python, false);
     duck.preflight().await.unwrap();
     duck.observe().await.unwrap();
-    duck.baseline().await.unwrap();
+    duck.baseline(Next::Copy).await.unwrap();
     let ledger = super::super::FileLedger::open(
         &duck.live_file().path,
         "here",

@@ -59,9 +59,18 @@ pub struct Copying<'a> {
     pub jobs: usize,
 }
 
-/// Copies; answers what was not carried and what is worth a word. `progress` is told bytes done and
-/// bytes in all. A live schema that does not exist yet gets an empty build.
-pub async fn copy(copying: &Copying<'_>, progress: &dyn Fn(u64, u64)) -> Answer<Vec<String>> {
+/// What was copied.
+#[derive(Debug)]
+pub struct Copied {
+    /// What was not carried, and what is worth a word.
+    pub notes: Vec<String>,
+    /// Live schema and name of every table whose rows were copied, and how many there were.
+    pub rows: BTreeMap<(String, String), u64>,
+}
+
+/// Copies. `progress` is told bytes done and bytes in all. A live schema that does not exist yet gets
+/// an empty build.
+pub async fn copy(copying: &Copying<'_>, progress: &dyn Fn(u64, u64)) -> Answer<Copied> {
     let reader = (copying.connect)().await?;
     let writer = (copying.connect)().await?;
     settle(&reader).await?;
@@ -71,7 +80,7 @@ pub async fn copy(copying: &Copying<'_>, progress: &dyn Fn(u64, u64)) -> Answer<
     let mut plan = plan::Plan::of(&original)?;
     let after = std::mem::take(&mut plan.after);
     say(&writer, &plan.before).await?;
-    rows::copy(copying, &original, plan, &writer, progress).await?;
+    let rows = rows::copy(copying, &original, plan, &writer, progress).await?;
     say(&writer, &original.counters).await?;
     reader.batch_execute("ROLLBACK").await.map_err(|error| refused("reading live", &error))?;
     say(&writer, &after).await?;
@@ -80,7 +89,7 @@ pub async fn copy(copying: &Copying<'_>, progress: &dyn Fn(u64, u64)) -> Answer<
     let marks: Vec<String> = original.bare.values().map(mark).collect();
     say(&writer, &marks).await?;
     finish::make_durable(&writer).await?;
-    Ok(notes)
+    Ok(Copied { notes, rows })
 }
 
 /// What the copy's sessions need beside what every session is told.

@@ -41,8 +41,12 @@ pub struct Original {
 pub struct Table {
     /// Its OID in live.
     pub oid: Oid,
+    /// Its schema and name in live.
+    pub live: (String, String),
     /// Its name in the build, whole and quoted.
     pub build: String,
+    /// Whether it comes without the rows that it has.
+    pub bare: bool,
     /// What it takes on disk, without indexes.
     pub bytes: u64,
     /// Its pages, those of long values aside.
@@ -183,7 +187,8 @@ async fn tables(
         });
         let bytes = if insert.is_some() { u64::try_from(bytes).unwrap_or_default() } else { 0 };
         let pages = u64::try_from(pages).unwrap_or_default();
-        found.push(Table { oid, build, bytes, pages, insert });
+        let live = (live.clone(), name);
+        found.push(Table { oid, live, build, bare: without, bytes, pages, insert });
     }
     Ok((found, bare))
 }

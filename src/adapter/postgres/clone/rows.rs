@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::sync::Notify;
-use tokio_postgres::Client;
 use tokio_postgres::types::Oid;
+use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::super::definitions::{Version, head};
 use super::super::words::refused;
@@ -37,17 +37,20 @@ struct Copy<'a> {
     done: Cell<u64>,
     total: u64,
     snapshot: String,
+    /// How many rows of each unit were copied.
+    rows: RefCell<BTreeMap<usize, u64>>,
     progress: &'a dyn Fn(u64, u64),
 }
 
-/// Copies the rows of every table. `watcher` is a session with nothing else to do.
+/// Copies the rows of every table and answers how many each has, those without rows left out.
+/// `watcher` is a session with nothing else to do.
 pub async fn copy(
     copying: &Copying<'_>,
     original: &Original,
     plan: Plan,
     watcher: &Client,
     progress: &dyn Fn(u64, u64),
-) -> Answer<()> {
+) -> Answer<BTreeMap<(String, String), u64>> {
     let ranges = Version::of(watcher).await?.is(14);
     let work = Work::of(units(&original.tables, plan, ranges));
     let jobs = work.sessions(copying.jobs);
@@ -58,6 +61,7 @@ pub async fn copy(
         done: Cell::new(0),
         total: original.tables.iter().map(|table| table.bytes).sum(),
         snapshot: literal(&original.snapshot),
+        rows: RefCell::default(),
         progress,
     };
     progress(0, copy.total);
@@ -67,10 +71,14 @@ pub async fn copy(
         never = watch(watcher, &copy) => never,
     }
     progress(copy.total, copy.total);
-    Ok(())
+    let rows = copy.rows.into_inner();
+    let counted = original.tables.iter().enumerate().filter(|(_, table)| !table.bare);
+    Ok(counted
+        .map(|(unit, table)| (table.live.clone(), rows.get(&unit).copied().unwrap_or_default()))
+        .collect())
 }
 
-/// What belongs together. `ranges`: the server finds rows by their place without reading all others.
+/// What belongs together: each table, in their order, then foreign keys. `ranges`: the server finds rows by their place without reading all others.
 fn units(tables: &[Table], mut plan: Plan, ranges: bool) -> Vec<Unit> {
     let mut units = Vec::new();
     let mut places: BTreeMap<Oid, BTreeSet<usize>> = BTreeMap::new();
@@ -160,9 +168,17 @@ async fn worker(copying: &Copying<'_>, copy: &Copy<'_>) -> Answer<()> {
         if watched {
             copy.running.borrow_mut().insert(name.clone());
         }
-        let said = client.batch_execute(&transaction(&task, &copy.snapshot)).await;
+        let said = client.simple_query(&transaction(&task, &copy.snapshot)).await;
         copy.running.borrow_mut().remove(&name);
-        said.map_err(|error| refused(&format!("copying {name}"), &error))?;
+        let said = said.map_err(|error| refused(&format!("copying {name}"), &error))?;
+        if task.part.reads {
+            // Only what copies rows says how many.
+            let rows = said.iter().map(|message| match message {
+                SimpleQueryMessage::CommandComplete(rows) => *rows,
+                _ => 0,
+            });
+            *copy.rows.borrow_mut().entry(task.unit).or_default() += rows.sum::<u64>();
+        }
         if task.part.bytes > 0 {
             copy.done.set(copy.done.get() + task.part.bytes);
             (copy.progress)(copy.done.get(), copy.total);
@@ -213,7 +229,8 @@ mod tests {
 
     fn table(oid: Oid, bytes: u64, pages: u64) -> Table {
         let insert = Some("INSERT INTO b.t (x) SELECT x FROM ONLY a.t".to_owned());
-        Table { oid, build: "b.t".into(), bytes, pages, insert }
+        let live = ("a".to_owned(), "t".to_owned());
+        Table { oid, live, build: "b.t".into(), bare: false, bytes, pages, insert }
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl World {
         user: &str,
         pairs: &[(String, String)],
         without_rows: &[(&str, &str)],
-    ) -> Answer<Vec<String>> {
+    ) -> Answer<Copied> {
         let connect = || -> NewClient<'_> {
             Box::pin(async { Ok(self.server.connect_as(&self.database, user).await) })
         };
@@ -58,7 +58,7 @@ impl World {
     }
 
     async fn copy(&self, pairs: &[(String, String)]) -> Answer<Vec<String>> {
-        self.copy_as("postgres", pairs, &[]).await
+        Ok(self.copy_as("postgres", pairs, &[]).await?.notes)
     }
 
     /// The dump of a schema, `pg_dump`'s own settings and the schema's comment aside.
@@ -147,8 +147,12 @@ async fn tables_that_are_rebuilt_come_without_rows_unless_something_reads_them()
     let pairs = pairs(&[("a", "b")]);
     let rebuilt =
         ["t", "kept", "deep", "key", "refers", "called", "typed", "parent"].map(|one| ("a", one));
-    let notes = world.copy_as("postgres", &pairs, &rebuilt).await.expect("a copy");
-    assert_eq!(notes, Vec::<String>::new());
+    let copied = world.copy_as("postgres", &pairs, &rebuilt).await.expect("a copy");
+    assert_eq!(copied.notes, Vec::<String>::new());
+    let counted: Vec<String> =
+        copied.rows.iter().map(|((_, name), rows)| format!("{name} {rows}")).collect();
+    let wanted = ["called 1", "child 0", "deep 1", "kept 1", "key 1", "parent 1", "typed 1"];
+    assert_eq!(counted, wanted);
     for (table, rows) in [
         ("t", "0"),
         ("kept", "1"),
@@ -237,7 +241,8 @@ async fn a_role_with_few_rights_copies_what_is_its_own_and_names_the_rest() {
     else {
         return;
     };
-    let notes = world.copy_as("clone_dbt", &pairs(&[("a", "b")]), &[]).await.expect("a copy");
+    let copied = world.copy_as("clone_dbt", &pairs(&[("a", "b")]), &[]).await.expect("a copy");
+    let notes = copied.notes;
     assert!(notes.iter().any(|note| note.contains("no member of clone_stranger")), "{notes:?}");
     let owner =
         "SELECT tableowner::text FROM pg_tables WHERE schemaname = 'b' AND tablename = 'ours'";
