@@ -77,7 +77,7 @@ pub async fn copy(copying: &Copying<'_>, progress: &dyn Fn(u64, u64)) -> Answer<
     settle(&writer).await?;
     let original = read::original(&reader, copying).await?;
     make_schemas(&writer, copying).await?;
-    let mut plan = plan::Plan::of(&original)?;
+    let mut plan = plan::Plan::of(&original, &rows::whole(&original.tables, copying.jobs))?;
     let after = std::mem::take(&mut plan.after);
     say(&writer, &plan.before).await?;
     let rows = rows::copy(copying, &original, plan, &writer, progress).await?;

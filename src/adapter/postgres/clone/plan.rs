@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::types::Oid;
 
-use super::super::definitions::{Address, Kind, Node};
+use super::super::definitions::{Address, Definitions, Kind, Node};
 use super::read::Original;
 use crate::failure::Failure;
 
@@ -14,6 +14,8 @@ use crate::failure::Failure;
 pub struct Plan {
     /// Types, functions, sequences and tables that rows need.
     pub before: Vec<String>,
+    /// Tables, by their OIDs, that are made together with their rows.
+    pub whole: BTreeSet<Oid>,
     /// What hangs on one table, by its OID.
     pub along: BTreeMap<Oid, Along>,
     /// Foreign keys between tables with rows.
@@ -40,8 +42,8 @@ pub struct Foreign {
 }
 
 impl Plan {
-    /// Decides.
-    pub fn of(original: &Original) -> Result<Self, Failure> {
+    /// Decides. Of the tables that `may` be made with their rows those are that nothing needs before.
+    pub fn of(original: &Original, may: &BTreeSet<Oid>) -> Result<Self, Failure> {
         let definitions = &original.definitions;
         let tables: BTreeSet<Oid> = original.tables.iter().map(|table| table.oid).collect();
         let with_table = |kind: Kind, table: Oid| {
@@ -52,18 +54,28 @@ impl Plan {
         let hanging = addresses(&making, with_table);
         let early = definitions.with_needs(first);
         let needed = definitions.with_needs(hanging.iter().copied());
-        let mut plan = Self::default();
+        let along =
+            |node: &Node| with_table(node.kind, node.table) && !early.contains(&node.address);
+        let before = |node: &Node| {
+            !along(node)
+                && node.kind != Kind::Foreign
+                && (early.contains(&node.address) || needed.contains(&node.address))
+        };
+        let whole = whole(definitions, making.iter().copied().filter(|node| before(node)), may);
+        let mut plan = Self { whole, ..Self::default() };
         let mut foreign = Vec::new();
         let mut table_of = BTreeMap::new();
         for node in making {
-            if with_table(node.kind, node.table) && !early.contains(&node.address) {
+            if along(node) {
                 table_of.insert(node.address, node.table);
                 plan.along.entry(node.table).or_default().add(node);
             } else if node.kind == Kind::Foreign {
                 foreign.push(node);
-            } else if early.contains(&node.address) || needed.contains(&node.address) {
+            } else if before(node) {
                 table_of.insert(node.address, node.address.1);
-                plan.before.extend(node.statements.iter().cloned());
+                if node.kind != Kind::Table || !plan.whole.contains(&node.table) {
+                    plan.before.extend(node.statements.iter().cloned());
+                }
             } else {
                 plan.after.extend(node.statements.iter().cloned());
             }
@@ -99,6 +111,31 @@ impl Along {
     }
 }
 
+/// Of tables those that nothing of what is said before rows describes or needs, but what makes them.
+fn whole<'a>(
+    definitions: &Definitions,
+    before: impl Iterator<Item = &'a Node>,
+    may: &BTreeSet<Oid>,
+) -> BTreeSet<Oid> {
+    let mut whole = may.clone();
+    let mut own = BTreeMap::new();
+    let before: Vec<&Node> = before.collect();
+    for node in before.iter().filter(|node| node.kind == Kind::Table) {
+        own.insert(node.address, node.table);
+    }
+    for node in before {
+        if node.kind != Kind::Table {
+            whole.remove(&node.table);
+        }
+        for needed in definitions.needs.get(&node.address).into_iter().flatten() {
+            if let Some(table) = own.get(needed).filter(|table| **table != node.table) {
+                whole.remove(table);
+            }
+        }
+    }
+    whole
+}
+
 /// The tables of a foreign key that needs nothing else; `None` where it does.
 fn tables_of<'a>(
     node: &Node,
@@ -113,4 +150,59 @@ fn tables_of<'a>(
 
 fn addresses(making: &[&Node], wanted: impl Fn(Kind, Oid) -> bool) -> BTreeSet<Address> {
     making.iter().filter(|node| wanted(node.kind, node.table)).map(|node| node.address).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read::Table;
+    use super::*;
+
+    const CLASS: Oid = 1259;
+
+    fn node(kind: Kind, id: Oid, table: Oid) -> Node {
+        let statements = vec![format!("{kind:?} {id}")];
+        Node { address: (CLASS, id), table, kind, role: None, statements }
+    }
+
+    #[test]
+    fn only_tables_that_nothing_needs_before_rows_are_made_with_them() {
+        let nodes = vec![
+            node(Kind::Table, 1, 1),
+            node(Kind::Table, 2, 2),
+            node(Kind::Column, 2, 2),
+            node(Kind::Table, 3, 3),
+            node(Kind::Routine, 30, 0),
+            node(Kind::Index, 31, 3),
+            node(Kind::Table, 4, 4),
+            node(Kind::View, 40, 40),
+            node(Kind::Default, 41, 4),
+            node(Kind::Comment, 4, 4),
+            node(Kind::Table, 5, 5),
+        ];
+        let needs: [(Oid, &[Oid]); 4] = [(30, &[3]), (31, &[3, 30]), (40, &[4]), (41, &[4])];
+        let place = |id: &Oid| (CLASS, *id);
+        let needs = needs.map(|(id, of)| ((CLASS, id), of.iter().map(place).collect()));
+        let table = |oid| Table {
+            oid,
+            live: ("a".into(), oid.to_string()),
+            build: format!("b.t{oid}"),
+            bare: false,
+            bytes: 1,
+            pages: 1,
+            insert: None,
+            whole: None,
+        };
+        let original = Original {
+            definitions: Definitions { nodes, needs: needs.into() },
+            tables: (1..=5).map(table).collect(),
+            counters: Vec::new(),
+            snapshot: String::new(),
+            bare: BTreeMap::new(),
+            notes: Vec::new(),
+        };
+        let plan = Plan::of(&original, &BTreeSet::from([1, 2, 3, 4])).unwrap();
+        // Of 2 it is said how its columns are stored, and an index of 3 calls a function of its rows.
+        assert_eq!(plan.whole, BTreeSet::from([1, 4]));
+        assert_eq!(plan.before, ["Table 2", "Column 2", "Table 3", "Routine 30", "Table 5"]);
+    }
 }

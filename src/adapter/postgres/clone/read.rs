@@ -53,6 +53,8 @@ pub struct Table {
     pub pages: u64,
     /// The statement that copies its rows; `None` where there are none.
     pub insert: Option<String>,
+    /// The statements that make it with its rows, where that makes the same table.
+    pub whole: Option<String>,
 }
 
 /// Reads live.
@@ -175,20 +177,28 @@ async fn tables(
         let (columns, values): (String, String) = (row.get("columns"), row.get("values"));
         let (bytes, pages): (i64, i64) = (row.get("bytes"), row.get("pages"));
         let empty: bool = row.get("empty");
-        let insert = (!without && !empty).then(|| {
+        let from = format!("{}.{}", identifier(live), identifier(&name));
+        let with_rows = !without && !empty;
+        let whole = (with_rows && row.get("plain")).then(|| {
+            let unlogged = if row.get("unlogged") { "UNLOGGED " } else { "" };
+            let made =
+                format!("CREATE {unlogged}TABLE {build} AS SELECT {values} FROM ONLY {from}");
+            match row.get("required") {
+                "" => made,
+                required => format!("{made};\nALTER TABLE {build} {required}"),
+            }
+        });
+        let insert = with_rows.then(|| {
             // Rows without values are rows too.
             let columns = if columns.is_empty() { columns } else { format!("({columns}) ") };
             format!(
-                "INSERT INTO {build} {columns}OVERRIDING SYSTEM VALUE SELECT {values} FROM ONLY \
-                 {}.{}",
-                identifier(live),
-                identifier(&name)
+                "INSERT INTO {build} {columns}OVERRIDING SYSTEM VALUE SELECT {values} FROM ONLY {from}"
             )
         });
         let bytes = if insert.is_some() { u64::try_from(bytes).unwrap_or_default() } else { 0 };
         let pages = u64::try_from(pages).unwrap_or_default();
         let live = (live.clone(), name);
-        found.push(Table { oid, live, build, bare: without, bytes, pages, insert });
+        found.push(Table { oid, live, build, bare: without, bytes, pages, insert, whole });
     }
     Ok((found, bare))
 }
