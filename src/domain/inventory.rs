@@ -1,7 +1,7 @@
 //! What is inside a slot, and how two contents differ: the relations, their columns, row counts
 //! and definitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -124,6 +124,16 @@ impl fmt::Display for What {
     }
 }
 
+/// The tables that show no difference yet, and whose rows decide: as many, of the same columns.
+#[must_use]
+pub fn undecided(before: &Inventory, after: &Inventory) -> BTreeSet<Local> {
+    let alike = |old: &Relation, new: &Relation| {
+        old.rows == new.rows && old.rows.is_some_and(|rows| rows > 0) && old.columns == new.columns
+    };
+    let both = before.iter().filter_map(|(name, old)| Some((name, old, after.get(name)?)));
+    both.filter(|(_, old, new)| alike(old, new)).map(|(name, ..)| name.clone()).collect()
+}
+
 /// The differences between two contents, in name order; relations without any are left out.
 #[must_use]
 pub fn compare(before: &Inventory, after: &Inventory) -> Vec<Change> {
@@ -184,4 +194,49 @@ fn differences(old: &Relation, new: &Relation) -> Vec<What> {
         what.push(What::Definition);
     }
     what
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn relation((rows, column, content): (Option<u64>, u8, u8)) -> Relation {
+        // Tables without rows have the same rows, and views have none of their own.
+        let content = rows.map(|rows| if rows == 0 { 0 } else { content });
+        Relation {
+            kind: if rows.is_some() { RelationKind::Table } else { RelationKind::View },
+            columns: vec![Column { name: "a".to_owned(), data_type: column.to_string() }],
+            rows,
+            definition: None,
+            content: content.map(|content| content.to_string()),
+        }
+    }
+
+    fn inventory(of: &BTreeMap<u8, (Option<u64>, u8, u8)>) -> Inventory {
+        let local = |name: &u8| Local { schema: "s".to_owned(), identifier: name.to_string() };
+        of.iter().map(|(name, one)| (local(name), relation(*one))).collect()
+    }
+
+    fn digested(all: &Inventory, of: &BTreeSet<Local>) -> Inventory {
+        let mut all = all.clone();
+        for (name, relation) in &mut all {
+            relation.content = relation.content.take().filter(|_| of.contains(name));
+        }
+        all
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn digests_of_what_is_undecided_tell_as_much_as_those_of_everything(
+            before in proptest::collection::btree_map(
+                0_u8..6, (proptest::option::weighted(0.9, 0_u64..3), 0_u8..2, 0_u8..2), 0..6),
+            after in proptest::collection::btree_map(
+                0_u8..6, (proptest::option::weighted(0.9, 0_u64..3), 0_u8..2, 0_u8..2), 0..6),
+        ) {
+            let (before, after) = (inventory(&before), inventory(&after));
+            let of = undecided(&before, &after);
+            let told = compare(&digested(&before, &of), &digested(&after, &of));
+            proptest::prop_assert_eq!(told, compare(&before, &after));
+        }
+    }
 }

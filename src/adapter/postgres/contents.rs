@@ -5,15 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::try_join;
 use tokio_postgres::{GenericClient, IsolationLevel, SimpleQueryMessage, Transaction};
 
 use super::warehouse::Postgres;
 use super::{sql, stamp, words};
 use crate::adapter::sql::identifier;
-use crate::domain::inventory::{Column, Depth, Inventory, Local, Relation, RelationKind};
+use crate::domain::inventory::{
+    Column, Depth, Inventory, Local, Relation, RelationKind, undecided,
+};
 use crate::domain::name::SlotName;
+use crate::domain::plan::Pair;
 use crate::failure::Failure;
-use crate::ports::{Answer, PortError, Rows};
+use crate::ports::{Answer, PortError, Rows, rows};
 
 /// A relation as the catalogs list it.
 pub(super) struct Listed {
@@ -88,6 +92,64 @@ impl Postgres {
             Ok::<_, tokio_postgres::Error>(found)
         };
         listing.await.map_err(|error| words::refused(&doing, &error))
+    }
+
+    /// Both sides of a comparison. Counting comes first: only rows that are as many on both sides are
+    /// worth a digest.
+    pub(super) async fn list_all(
+        &self,
+        pairs: &[Pair],
+        compared: u64,
+    ) -> Answer<(Inventory, Inventory)> {
+        let (mut live, mut other) = (Inventory::new(), Inventory::new());
+        for pair in pairs {
+            let one = self.list(&pair.live, &pair.live, Depth::Counts);
+            let two = self.list(&pair.other, &pair.live, Depth::Counts);
+            let (one, two) = try_join(one, two).await?;
+            live.extend(one);
+            other.extend(two);
+        }
+        let mut both = (live, other);
+        if compared == 0 || (compared != u64::MAX && rows(&both) > compared) {
+            return Ok(both);
+        }
+        let undecided = undecided(&both.0, &both.1);
+        for pair in pairs {
+            let one = self.digests(&pair.live, &pair.live, &undecided);
+            let two = self.digests(&pair.other, &pair.live, &undecided);
+            let (one, two) = try_join(one, two).await?;
+            for (side, digests) in [(&mut both.0, one), (&mut both.1, two)] {
+                for (name, (rows, content)) in digests {
+                    if let Some(relation) = side.get_mut(&name) {
+                        (relation.rows, relation.content) = (rows, content);
+                    }
+                }
+            }
+        }
+        Ok(both)
+    }
+
+    /// Rows, and a digest of them, of those tables of a slot that are asked for by their names in live.
+    async fn digests(
+        &self,
+        slot: &SlotName,
+        live: &SlotName,
+        of: &BTreeSet<Local>,
+    ) -> Answer<BTreeMap<Local, (Option<u64>, Option<String>)>> {
+        let mut fresh = self.sessions.fresh().await?;
+        let doing = format!("comparing what is in the schema {slot}");
+        let tx = reader(&mut fresh.client).await.map_err(|e| words::refused(&doing, &e))?;
+        let reading = async {
+            let mut found = BTreeMap::new();
+            for one in relations(&tx, std::slice::from_ref(&slot.0), false).await? {
+                let name = Local { schema: live.0.clone(), identifier: one.name.clone() };
+                if of.contains(&name) {
+                    found.insert(name, counted(&tx, &one, Depth::Contents).await?);
+                }
+            }
+            Ok::<_, tokio_postgres::Error>(found)
+        };
+        reading.await.map_err(|error| words::refused(&doing, &error))
     }
 
     /// Every other name of this environment's slots that a text in `slot` may hold.

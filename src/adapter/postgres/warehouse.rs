@@ -246,6 +246,10 @@ impl Warehouse for Postgres {
         self.list(slot, live, depth).await
     }
 
+    async fn inventories(&self, pairs: &[Pair], compared: u64) -> Answer<(Inventory, Inventory)> {
+        self.list_all(pairs, compared).await
+    }
+
     async fn query(&self, slot: &SlotName, sql: &str, limit: usize) -> Answer<Rows> {
         self.ask_in(slot, sql, limit).await
     }
