@@ -96,8 +96,7 @@ pub async fn copy(copying: &Copying<'_>, progress: &dyn Fn(u64, u64)) -> Answer<
 async fn settle(client: &Client) -> Answer<()> {
     let text = "SET search_path TO pg_catalog; SET row_security TO off; \
                 SET check_function_bodies TO off; SET default_tablespace TO ''; \
-                SET synchronous_commit TO off; SET maintenance_work_mem TO '256MB'; \
-                SET DateStyle TO ISO; SET statement_timeout TO 0; \
+                SET synchronous_commit TO off; SET DateStyle TO ISO; SET statement_timeout TO 0; \
                 SET idle_in_transaction_session_timeout TO 0";
     client.batch_execute(text).await.map_err(|error| refused("preparing to copy", &error))?;
     if definitions::Version::of(client).await?.is(14) {
