@@ -215,9 +215,8 @@ impl Engine<'_> {
                 evidence
             }
         };
-        self.append(Entry::Done { step: key.clone(), evidence: evidence.clone() })
-            .await
-            .map_err(doubt)?;
+        let done = self.append(Entry::Done { step: key.clone(), evidence: evidence.clone() }).await;
+        done.map_err(|failure| if swaps { unnoted(plan, &failure) } else { failure })?;
         let _ = failpoint::hit(&key, "recorded"); // it is over: there is nothing left to be unknown
         Ok(evidence)
     }
@@ -419,6 +418,17 @@ fn unfinished(plan: &Plan, cause: &Failure) -> Failure {
         .production(match plan.displaces {
             Some(old) => format!("one whole release is live, {} or {old}", plan.release),
             None => format!("{} may be live", plan.release),
+        })
+        .next("switchback recover")
+}
+
+/// The stamps say that the swap is done, and the ledger does not.
+fn unnoted(plan: &Plan, cause: &Failure) -> Failure {
+    Failure::new(Kind::Unfinished, format!("the swap is done and could not be recorded: {cause}"))
+        .production(match cause.kind {
+            // Who took the lease may have changed what is live.
+            Kind::Locked => format!("{} was published before that", plan.release),
+            _ => format!("{} is live", plan.release),
         })
         .next("switchback recover")
 }

@@ -209,6 +209,10 @@ fn locks_are_kept(schemas: &str) {
             let run = goes_on(run);
             drop(holder);
             stopped_some += u32::from(run.code != 0);
+            if schemas == "switchback" && (kind.as_str(), point) == ("swap", "performed") {
+                let known = run.err.contains("\nstate: ") && !run.err.contains("one whole release");
+                assert!(known, "{name} did not say which release is live:\n{}", run.err);
+            }
             keeps_its_promise(&world, &name, &run, &before);
         }
     }
