@@ -7,9 +7,11 @@ The server is started here, unprivileged, with a data folder of its own and its 
 (fsync, synchronous_commit and full_page_writes are on); what differs from its defaults is in SETTINGS.
 What is compared is measured in interleaved rounds, each after a checkpoint; medians are shown.
 
-Bare inserts copy the rows alone, one table after another in one session, into tables without keys and
-indexes: `INSERT INTO copy SELECT * FROM live`. Also shown: the same into tables with the same keys and
-indexes, as `pg_dump` and Switchback make them.
+Two productions of 1 GB are copied: `marts`, tables as dbt makes them, in which one holds two thirds of
+all rows; and `keys`, wide rows of text with primary keys and a foreign key. Bare inserts copy the rows
+alone, one table after another in one session, into tables without keys and indexes:
+`INSERT INTO copy SELECT * FROM live`. Also shown: the same into tables with the same keys and indexes,
+as `pg_dump` and Switchback make them, and `pg_dump | psql` with the ANALYZE that a clone ends with.
 
 Run it with a Python that has psycopg2 (that of dbt-postgres), and SWITCHBACK, the binary.
 """
@@ -138,6 +140,9 @@ class World:
     def ask(self, text):
         return self.server.ask(self.name, text)
 
+    def drop(self):
+        self.server.ask("postgres", f"DROP DATABASE {self.name}")
+
     def switchback(self, *words):
         """Runs switchback; answers the seconds of each step, and of the whole."""
         env = {**os.environ, "NO_COLOR": "1"}
@@ -199,22 +204,68 @@ CREATE VIEW live.paid AS SELECT * FROM live.orders WHERE status = 'paid';
 """
 
 
-def make_tables(world, megabytes):
-    world.ask(tables(megabytes))
+def marts(megabytes):
+    """Tables as dbt makes them (CREATE TABLE AS, indexes as `indexes:` in a model's config makes them),
+    of the columns and proportions of TPC-H's: keys, money, dates, flags, short text."""
+    orders = megabytes * 1250
+    return f"""
+CREATE SCHEMA live;
+CREATE TABLE live.orders AS SELECT g::bigint AS order_key, 1 + g * 7919::bigint % {orders // 10} AS
+  customer_key, (ARRAY['F', 'O', 'P'])[1 + g % 3] AS status, (g * 104729::bigint % 45000000 / 100.0)
+  ::numeric(15, 2) AS total_price, date '1992-01-01' + (g % 2400)::int AS order_date,
+  (ARRAY['1-URGENT', '2-HIGH', '3-MEDIUM', '4-NOT SPECIFIED', '5-LOW'])[1 + g % 5] AS priority,
+  'Clerk#' || lpad((g % 1000)::text, 9, '0') AS clerk, 0 AS ship_priority,
+  left(md5(g::text) || md5((g + 1)::text) || md5((g + 2)::text), 19 + g % 60) AS comment
+  FROM generate_series(1, {orders}) g;
+CREATE TABLE live.lineitems AS SELECT o.order_key, (o.order_key * 31 + n) % {orders // 7} AS part_key,
+  (o.order_key * 17 + n) % {orders // 150} AS supplier_key, n AS line_number,
+  (1 + (o.order_key + n) % 50)::numeric(15, 2) AS quantity,
+  (o.order_key * 7919 % 9000000 / 100.0 + n)::numeric(15, 2) AS extended_price,
+  ((o.order_key + n) % 11 / 100.0)::numeric(15, 2) AS discount,
+  ((o.order_key + n) % 9 / 100.0)::numeric(15, 2) AS tax,
+  (ARRAY['A', 'N', 'R'])[1 + (o.order_key + n) % 3] AS return_flag,
+  (ARRAY['F', 'O'])[1 + o.order_key % 2] AS line_status, o.order_date + n * 11 AS ship_date,
+  o.order_date + n * 13 AS commit_date, o.order_date + n * 17 AS receipt_date,
+  (ARRAY['DELIVER IN PERSON', 'COLLECT COD', 'NONE', 'TAKE BACK RETURN'])[1 + (o.order_key + n) % 4]
+  AS ship_instruct, (ARRAY['AIR', 'MAIL', 'SHIP', 'TRUCK', 'RAIL', 'FOB', 'REG AIR'])
+  [1 + (o.order_key * 3 + n) % 7] AS ship_mode, left(md5((o.order_key * 8 + n)::text), 10 + n * 3) AS comment
+  FROM live.orders o, generate_series(1, 4) n;
+CREATE TABLE live.customers AS SELECT g AS customer_key, 'Customer#' || lpad(g::text, 9, '0') AS name,
+  left(md5(g::text), 10 + g % 22) AS address, g % 25 AS nation_key, lpad(g::text, 15, '9') AS phone,
+  (g % 1100000 / 100.0 - 1000)::numeric(15, 2) AS balance,
+  (ARRAY['AUTOMOBILE', 'BUILDING', 'FURNITURE', 'HOUSEHOLD', 'MACHINERY'])[1 + g % 5] AS segment,
+  repeat(md5(g::text), 2) AS comment FROM generate_series(1, {orders // 10}) g;
+CREATE TABLE live.part_suppliers AS SELECT 1 + g / 4 AS part_key, g % {orders // 150} AS supplier_key,
+  g % 9999 AS available, (g % 100000 / 100.0)::numeric(15, 2) AS cost,
+  repeat(md5(g::text), 4) AS comment FROM generate_series(1, {orders // 2}) g;
+CREATE TABLE live.daily AS SELECT ship_date, return_flag, sum(quantity) AS quantity,
+  sum(extended_price * (1 - discount)) AS revenue, count(*) AS lines FROM live.lineitems GROUP BY 1, 2;
+CREATE UNIQUE INDEX ON live.orders (order_key);
+CREATE INDEX ON live.lineitems (order_key);
+CREATE VIEW live.late AS SELECT * FROM live.lineitems WHERE receipt_date > commit_date;
+"""
+
+
+# What makes of a restored dump what a clone is: until then the server plans queries blindly.
+AND_ANALYZE = "pg_dump | psql, ANALYZE"
+SHAPES = {"marts": marts, "keys": tables}
+
+
+def make_tables(world, text):
+    world.ask(text)
     world.ask("VACUUM ANALYZE")
-
-
-NAMES = ("customers", "orders", "events", "daily")
+    sql = "SELECT relname FROM pg_class WHERE relnamespace = 'live'::regnamespace AND relkind = 'r'"
+    world.tables = [name for (name,) in world.ask(f"{sql} ORDER BY oid")]
 
 
 def bare(world, like):
     world.ask("DROP SCHEMA IF EXISTS bare CASCADE; CREATE SCHEMA bare")
-    for name in NAMES:
+    for name in world.tables:
         world.ask(f"CREATE TABLE bare.{name} (LIKE live.{name}{like})")
     connection = world.server.connect(world.name)
     with connection.cursor() as cursor:
         began = time.perf_counter()
-        for name in NAMES:
+        for name in world.tables:
             cursor.execute(f"INSERT INTO bare.{name} SELECT * FROM live.{name}")
         seconds = time.perf_counter() - began
     connection.close()
@@ -234,14 +285,15 @@ def dumped(world):
     began = time.perf_counter()
     subprocess.run(["bash", "-o", "pipefail", "-c", script], check=True, timeout=PATIENCE)
     seconds = time.perf_counter() - began
+    analyzed = server.timed("other", "ANALYZE")
     server.ask("postgres", "DROP DATABASE other")
-    return seconds
+    return seconds, seconds + analyzed
 
 
 def cloned(world):
     steps = world.switchback("build", "--dbt-command", "build --select small")
     build = world.ask("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'live\\_\\_build%'")[0][0]
-    for name in NAMES:
+    for name in world.tables:
         count = f"SELECT (SELECT count(*) FROM live.{name}) = (SELECT count(*) FROM {build}.{name})"
         if not world.ask(count)[0][0]:
             sys.exit(f"the copy of {name} has other rows than production")
@@ -249,11 +301,11 @@ def cloned(world):
     return steps["clone"]
 
 
-def copies(server, folder, megabytes, rounds):
+def copies(server, folder, megabytes, rounds, shape):
     """e"""
-    world = World(server, folder, "copies")
-    print("e: making a production …", file=sys.stderr)
-    make_tables(world, megabytes)
+    world = World(server, folder, f"copies_{shape}")
+    print(f"e: {shape}: making a production …", file=sys.stderr)
+    make_tables(world, SHAPES[shape](megabytes))
     size = "SELECT sum(pg_table_size(c.oid))::bigint, sum(pg_indexes_size(c.oid))::bigint FROM pg_class c \
             WHERE relnamespace = 'live'::regnamespace AND relkind = 'r'"
     heap, indexes = world.ask(size)[0]
@@ -263,13 +315,18 @@ def copies(server, folder, megabytes, rounds):
         "inserts, same indexes": lambda: bare(world, " INCLUDING ALL"),
         "pg_dump | psql": lambda: dumped(world),
     }
-    seconds = {name: [] for name in ways}
+    seconds = {name: [] for name in [*ways, AND_ANALYZE]}
     for turn in range(rounds):
         order = list(ways)[turn % len(ways) :] + list(ways)[: turn % len(ways)]
         for name in order:
             server.ask("postgres", "CHECKPOINT")
-            seconds[name].append(ways[name]())
-            print(f"e: {name}: {seconds[name][-1]:.2f} s, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+            took = ways[name]()
+            if isinstance(took, tuple):
+                took, analyzed = took
+                seconds[AND_ANALYZE].append(analyzed)
+            seconds[name].append(took)
+            print(f"e: {shape}: {name}: {took:.2f} s, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    world.drop()
     return {"bytes": heap, "index bytes": indexes, "seconds": seconds}
 
 
@@ -340,14 +397,17 @@ def measure(given):
                 "settings": SETTINGS,
             }
             if "e" in given.parts:
-                result["copy"] = copies(server, folder, 200 if given.quick else 1000, rounds)
+                size = 200 if given.quick else 1000
+                result["copy"] = {
+                    shape: copies(server, folder, size, rounds, shape) for shape in SHAPES
+                }
             if "f" in given.parts:
                 shapes = {
                     f"{count:,} relations": (lambda world, count=count: many(world, count), "t0")
                     for count in ((10, 1000) if given.quick else (10, 1000, 5000))
                 }
                 large = 100 if given.quick else 500
-                shapes[f"5 relations, {large} MB"] = (lambda world: make_tables(world, large), "customers")
+                shapes[f"5 relations, {large} MB"] = (lambda world: make_tables(world, tables(large)), "customers")
                 result["swap"] = swaps(server, folder, shapes, 6)
         finally:
             server.stop()
@@ -356,16 +416,18 @@ def measure(given):
 
 def report(result):
     print(f"\nPostgreSQL {result['server']}, {result['cpus']} CPUs, load {result['load']:.1f} before")
-    if "copy" in result:
-        copy = result["copy"]
+    for shape, copy in result.get("copy", {}).items():
         median = {name: statistics.median(all_) for name, all_ in copy["seconds"].items()}
         size = (copy["bytes"] + copy["index bytes"]) / 1e6
-        print(f"e  a copy of {copy['bytes'] / 1e6:,.0f} MB of tables with {copy['index bytes'] / 1e6:,.0f} MB of indexes")
+        print(
+            f"e  {shape}: a copy of {copy['bytes'] / 1e6:,.0f} MB of tables with "
+            f"{copy['index bytes'] / 1e6:,.0f} MB of indexes"
+        )
         for name, all_ in copy["seconds"].items():
-            print(f"   {name:<22} {median[name]:7.2f} s  ({min(all_):.2f} to {max(all_):.2f}, {len(all_)} rounds)")
+            print(f"   {name:<24} {median[name]:7.2f} s  ({min(all_):.2f} to {max(all_):.2f}, {len(all_)} rounds)")
         print(f"   {size / median['clone']:,.0f} MB/s")
         for name in list(median)[1:]:
-            print(f"   speed of the clone / {name:<22} {median[name] / median['clone']:.2f} ×")
+            print(f"   speed of the clone / {name:<24} {median[name] / median['clone']:.2f} ×")
     if "swap" in result:
         print("f  milliseconds, median and most: what a reader waited / the swap's step")
         for name, one in result["swap"].items():
