@@ -186,7 +186,6 @@ mod tests {
             oid,
             live: ("a".into(), oid.to_string()),
             build: format!("b.t{oid}"),
-            bare: false,
             bytes: 1,
             pages: 1,
             insert: None,

@@ -45,8 +45,6 @@ pub struct Table {
     pub live: (String, String),
     /// Its name in the build, whole and quoted.
     pub build: String,
-    /// Whether it comes without the rows that it has.
-    pub bare: bool,
     /// What it takes on disk, without indexes.
     pub bytes: u64,
     /// Its pages, those of long values aside.
@@ -198,7 +196,7 @@ async fn tables(
         let bytes = if insert.is_some() { u64::try_from(bytes).unwrap_or_default() } else { 0 };
         let pages = u64::try_from(pages).unwrap_or_default();
         let live = (live.clone(), name);
-        found.push(Table { oid, live, build, bare: without, bytes, pages, insert, whole });
+        found.push(Table { oid, live, build, bytes, pages, insert, whole });
     }
     Ok((found, bare))
 }

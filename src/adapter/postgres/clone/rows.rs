@@ -89,7 +89,11 @@ pub async fn copy(
     }
     copy.tell(copy.total);
     let rows = copy.rows.into_inner();
-    let counted = original.tables.iter().enumerate().filter(|(_, table)| !table.bare);
+    let counted = original
+        .tables
+        .iter()
+        .enumerate()
+        .filter(|(_, table)| !original.bare.contains_key(&table.oid));
     Ok(counted
         .map(|(unit, table)| (table.live.clone(), rows.get(&unit).copied().unwrap_or_default()))
         .collect())
@@ -267,7 +271,7 @@ mod tests {
     fn table(oid: Oid, bytes: u64, pages: u64) -> Table {
         let insert = Some("INSERT INTO b.t (x) SELECT x FROM ONLY a.t".to_owned());
         let live = ("a".to_owned(), "t".to_owned());
-        Table { oid, live, build: "b.t".into(), bare: false, bytes, pages, insert, whole: None }
+        Table { oid, live, build: "b.t".into(), bytes, pages, insert, whole: None }
     }
 
     #[test]
